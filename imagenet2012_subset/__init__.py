@@ -1,0 +1,28 @@
+"""ImageNet ILSVRC 2012 with 1% or 10% of its training images, as a TFDS dataset.
+
+Importing this package registers the builder: after it, `tfds.load` and `tfds.builder`
+know `imagenet2012_subset/1pct`, `imagenet2012_subset/10pct` and, through
+`SubsetConfig`, any subset of your own.
+"""
+
+from imagenet2012_subset.config import SubsetConfig
+from imagenet2012_subset.errors import (
+    ArchiveError,
+    DatasetError,
+    ManualDirError,
+    SubsetListError,
+    WriteError,
+)
+from imagenet2012_subset.imagenet2012_subset_dataset_builder import Builder
+
+__version__ = "1.0.0"
+
+__all__ = [
+    "ArchiveError",
+    "Builder",
+    "DatasetError",
+    "ManualDirError",
+    "SubsetConfig",
+    "SubsetListError",
+    "WriteError",
+]

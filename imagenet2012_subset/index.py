@@ -1,0 +1,98 @@
+"""Keeps what an archive holds, so that its headers are read once and not again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+import zipfile
+
+import numpy as np
+from absl import logging
+from etils import epath
+
+from imagenet2012_subset.archive_file import ArchiveFile
+from imagenet2012_subset.locate import Located
+from imagenet2012_subset.members import Members
+
+_FORMAT = 1
+_COLUMNS = {
+    "names": "S",
+    "offsets": "i",
+    "sizes": "i",
+    "header_crcs": "u",
+}
+
+
+def index_path(folder: epath.Path, archive: epath.Path) -> epath.Path:
+    """Returns where the index of the archive at this path is kept, below `folder`."""
+    place = hashlib.sha256(os.fspath(archive.resolve()).encode()).hexdigest()[:12]
+    return folder / f"{archive.name}.{place}.index.npz"
+
+
+def save(path: epath.Path, file: ArchiveFile, located: Located) -> None:
+    """Writes an index: a NumPy `.npz` with an array for each fact, no pickle.
+
+    It replaces an older one in a single step. A folder that cannot be written to is no
+    reason to fail: the next build reads the headers again.
+    """
+    half_written = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with half_written.open("wb") as output:
+            np.savez(
+                output,
+                format=np.int64(_FORMAT),
+                archive_size=np.int64(file.size),
+                archive_mtime_ns=np.int64(file.mtime_ns),
+                num_others=np.int64(located.num_others),
+                others=np.array([name.encode() for name in located.others], np.bytes_),
+                names=located.images.names,
+                offsets=located.images.offsets,
+                sizes=located.images.sizes,
+                header_crcs=located.images.header_crcs,
+            )
+        half_written.replace(path)
+    except OSError as error:
+        logging.warning("The index %s could not be kept: %s", path, error)
+        half_written.unlink(missing_ok=True)
+
+
+def load(path: epath.Path, file: ArchiveFile) -> Located | None:
+    """Reads the index of an archive.
+
+    Returns:
+      What the archive holds; None where there is no index, or one that is damaged or
+      of an archive with another size or time of modification.
+    """
+    if not path.exists():
+        return None
+    try:
+        with path.open("rb") as source:
+            # Each array's checksum, before any of them says how much memory it takes.
+            if zipfile.ZipFile(source).testzip() is not None:
+                return None
+            source.seek(0)
+            with np.load(source, allow_pickle=False) as arrays:
+                return _located(dict(arrays), file)
+    except Exception as error:  # Damage shows itself as any kind of error.
+        logging.warning("The index %s is damaged and is made again: %s", path, error)
+        return None
+
+
+def _located(arrays: dict[str, np.ndarray], file: ArchiveFile) -> Located | None:
+    key = tuple(
+        int(arrays[name]) for name in ("format", "archive_size", "archive_mtime_ns")
+    )
+    if key != (_FORMAT, file.size, file.mtime_ns):
+        return None
+    images = Members(**{name: arrays[name] for name in _COLUMNS})
+    for name, kind in _COLUMNS.items():
+        column = arrays[name]
+        if column.dtype.kind != kind or column.shape != images.names.shape:
+            raise ValueError(f"{name} has dtype {column.dtype}, shape {column.shape}")
+    ends = images.offsets + images.sizes
+    if len(images) and (images.offsets.min() < 0 or ends.max() > file.size):
+        raise ValueError("an image lies outside the archive")
+    others = tuple(name.decode(errors="replace") for name in arrays["others"].tolist())
+    return Located(images, int(arrays["num_others"]), others)

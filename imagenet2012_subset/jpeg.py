@@ -1,0 +1,84 @@
+"""From a member's bytes to the JPEG that the dataset stores."""
+
+from __future__ import annotations
+
+import tensorflow_datasets as tfds
+
+# The training images that are not RGB JPEGs. Since its version 3.0.0 TFDS's ImageNet
+# stores them as if they were.
+CMYK_IMAGES = frozenset(
+    f"{stem}.JPEG"
+    for stem in (
+        "n01739381_1309 n02077923_14822 n02447366_23489 n02492035_15739 "
+        "n02747177_10752 n03018349_4028 n03062245_4620 n03347037_9675 "
+        "n03467068_12171 n03529860_11437 n03544143_17228 n03633091_5218 "
+        "n03710637_5125 n03961711_5286 n04033995_2932 n04258138_17003 "
+        "n04264628_27969 n04336792_7448 n04371774_5854 n04596742_4225 "
+        "n07583066_647 n13037406_4650"
+    ).split()
+)
+PNG_IMAGES = frozenset({"n02105855_2933.JPEG"})
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_START_OF_IMAGE = b"\xff\xd8\xff"
+_START_OF_SCAN = 0xDA
+_END_OF_IMAGE = b"\xff\xd9"
+_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
+
+
+def is_converted(name: str) -> bool:
+    """Returns whether the dataset stores other bytes than the archive has."""
+    return name in CMYK_IMAGES or name in PNG_IMAGES
+
+
+def to_rgb_jpeg(name: str, data: bytes) -> bytes:
+    """Returns the RGB JPEG that the dataset stores for the image called `name`."""
+    if name in CMYK_IMAGES:
+        return bytes(tfds.core.utils.jpeg_cmyk_to_rgb(data))
+    if name in PNG_IMAGES:
+        return bytes(tfds.core.utils.png_to_jpeg(data))
+    return data
+
+
+def defect(name: str, data: bytes) -> str | None:
+    """Returns what is wrong with an image's bytes; None if they are an image.
+
+    The structure decides, which costs microseconds: a JPEG has segments from its start
+    to its first scan, and an end marker after that. What looks wrong by that is
+    decoded in full, and only what does not decode is called defective.
+    """
+    if not data:
+        return "is empty"
+    if not data.strip(b"\0"):
+        return "holds nothing but zeros"
+    if name in PNG_IMAGES and data.startswith(_PNG_START):
+        return _decoding_error(data)
+    if _has_jpeg_structure(data):
+        return None
+    return _decoding_error(data)
+
+
+def _has_jpeg_structure(data: bytes) -> bool:
+    if not data.startswith(_START_OF_IMAGE):
+        return False
+    position = 2
+    while position + 4 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF or marker in _WITHOUT_LENGTH:
+            position += 1 if marker == 0xFF else 2
+            continue
+        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == _START_OF_SCAN:
+            # In a scan FF stands for itself only before 00: this is no image data.
+            return data.rfind(_END_OF_IMAGE) >= position
+    return False
+
+
+def _decoding_error(data: bytes) -> str | None:
+    import tensorflow as tf
+
+    try:
+        tf.io.decode_image(data, channels=3, expand_animations=False)
+    except tf.errors.InvalidArgumentError as error:
+        return f"does not decode as an image ({str(error.message).splitlines()[0]})"
+    return None

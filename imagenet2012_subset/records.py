@@ -1,0 +1,56 @@
+"""The bytes of a record, and how many there are, known before the image is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from imagenet2012_subset.tfds_internals import ExampleSerializer
+
+
+class RecordSerializer:
+    """Turns examples into the bytes of `tf.train.Example`, the same on every run."""
+
+    def __init__(self, features: tfds.features.FeaturesDict):
+        self._features = features
+        self._serializer = ExampleSerializer(features.get_serialized_info())
+
+    def serialize(self, example: dict[str, Any]) -> bytes:
+        """Returns the record of one example of the dataset's features."""
+        encoded = self._features.encode_example(example)
+        proto = self._serializer.get_tf_example(encoded)
+        # Protobuf writes a map in an order of the process's own unless told otherwise.
+        record: bytes = proto.SerializeToString(deterministic=True)
+        return record
+
+
+def record_size(name: str, label: int, image_size: int) -> int:
+    """Returns the length of a record in bytes.
+
+    It follows from protobuf's wire format and the messages `Example`, `Features`,
+    `Feature`, `BytesList` and `Int64List` of TensorFlow: every level is a field with a
+    one-byte tag, its length and its content.
+
+    Args:
+      name: the image's file name, ASCII.
+      label: its class, 0 to 999.
+      image_size: the length of the JPEG in bytes.
+    """
+    return _field(
+        _feature("file_name", _field(len(name)))
+        + _feature("image", _field(image_size))
+        + _feature("label", _field(_varint(label)))
+    )
+
+
+def _feature(key: str, values: int) -> int:
+    return _field(_field(len(key)) + _field(_field(values)))
+
+
+def _field(content: int) -> int:
+    return 1 + _varint(content) + content
+
+
+def _varint(value: int) -> int:
+    return max(1, -(-value.bit_length() // 7))

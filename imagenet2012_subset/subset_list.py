@@ -1,0 +1,64 @@
+"""Reads a subset list: the names of the training images to keep."""
+
+from __future__ import annotations
+
+import os
+
+from etils import epath
+
+from imagenet2012_subset import synsets
+from imagenet2012_subset.errors import SubsetListError
+
+_FORMAT = (
+    "A subset list has one training image a line, such as n01440764_18.JPEG "
+    "(.JPEG may be missing, n01440764/ may stand before it)"
+)
+
+
+def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:
+    """Returns the names in a subset list, as ImageNet writes them, in list order.
+
+    Lines may end in LF or CRLF, the file may start with a byte order mark, and blank
+    lines do not count. A name may stand with or without `.JPEG`, and with folders
+    before it.
+
+    Raises:
+      SubsetListError: if the file cannot be read or is empty, or if a line names no
+        training image of the 1,000 synsets, or one that an earlier line named.
+    """
+    path = epath.Path(subset_list)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise SubsetListError(path, f"cannot be read ({reason})", _FORMAT) from error
+    except UnicodeDecodeError as error:
+        raise SubsetListError(path, "is not a text file", _FORMAT) from error
+
+    line_of: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not (entry := line.strip()):
+            continue
+        name = entry.replace("\\", "/").rpartition("/")[2]
+        if not name.endswith(".JPEG"):
+            name += ".JPEG"
+        if synsets.training_wnid(name) is None:
+            raise SubsetListError(path, _not_training(number, entry), _FORMAT)
+        if name in line_of:
+            raise SubsetListError(
+                path,
+                f"names {name} twice, in lines {line_of[name]} and {number}",
+                "Remove one of the two",
+            )
+        line_of[name] = number
+    if not line_of:
+        raise SubsetListError(path, "is empty", _FORMAT)
+    return list(line_of)
+
+
+def _not_training(number: int, entry: str) -> str:
+    shown = entry if len(entry) <= 60 else entry[:57] + "..."
+    what = f"line {number} ({shown!r}) names no training image"
+    if entry.rpartition("/")[2].startswith("ILSVRC2012_val_"):
+        return what + " but one of the validation set"
+    return what + " of ILSVRC 2012's 1,000 synsets"

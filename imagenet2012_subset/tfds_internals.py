@@ -1,0 +1,49 @@
+"""The parts of TFDS that are not its public API, imported here and nowhere else.
+
+`tests/test_tfds_internals.py` fails by name when a TFDS release moves one of them.
+"""
+
+from __future__ import annotations
+
+from tensorflow_datasets.core import registered
+from tensorflow_datasets.core.constants import CHECKSUMS_FILENAME, INCOMPLETE_PREFIX
+from tensorflow_datasets.core.example_serializer import ExampleSerializer
+from tensorflow_datasets.core.file_adapters import ADAPTER_FOR_FORMAT, FileFormat
+from tensorflow_datasets.core.hashing import Hasher
+from tensorflow_datasets.core.naming import ShardedFileTemplate
+from tensorflow_datasets.core.utils.shard_utils import (
+    ShardConfig,
+    get_shard_boundaries,
+)
+from tensorflow_datasets.core.utils.tqdm_utils import tqdm
+from tensorflow_datasets.core.writer import (
+    ExampleWriter,
+    _get_index_path as index_file_path,
+    _write_index_file as write_index_file,
+)
+
+__all__ = [
+    "ADAPTER_FOR_FORMAT",
+    "BUILDER_METHODS",
+    "CHECKSUMS_FILENAME",
+    "INCOMPLETE_PREFIX",
+    "ExampleSerializer",
+    "ExampleWriter",
+    "FileFormat",
+    "Hasher",
+    "ShardConfig",
+    "ShardedFileTemplate",
+    "get_shard_boundaries",
+    "index_file_path",
+    "registered",
+    "tqdm",
+    "write_index_file",
+]
+
+# Methods of `tfds.core.GeneratorBasedBuilder` that the builder calls or replaces.
+BUILDER_METHODS = (
+    "_checksums_path",
+    "_example_writer",
+    "_generate_splits",
+    "_get_filename_template",
+)

@@ -1,0 +1,196 @@
+"""Writes planned shards, each once and in its final place, several at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from etils import epath
+
+from imagenet2012_subset.errors import DatasetError, WriteError
+from imagenet2012_subset.images import Images
+from imagenet2012_subset.plan import SplitPlan
+from imagenet2012_subset.records import RecordSerializer
+from imagenet2012_subset.tfds_internals import (
+    ExampleWriter,
+    FileFormat,
+    Hasher,
+    ShardedFileTemplate,
+    index_file_path,
+    tqdm,
+    write_index_file,
+)
+from imagenet2012_subset.threads import Progress, StopFlag, Stopped, run_together
+
+# A TFRecord frames each record with its length and two checksums.
+_FRAME_BYTES = 16
+# For features, labels and infos beside the shards.
+_OTHER_FILES_BYTES = 1 << 20
+
+
+class SplitOutput(NamedTuple):
+    """A split to write.
+
+    Attributes:
+      plan: what its shards will be.
+      template: names its shards.
+    """
+
+    plan: SplitPlan
+    template: ShardedFileTemplate
+
+    def shard_path(self, index: int) -> epath.Path:
+        """Returns where shard number `index` is written to."""
+        return self.template.sharded_filepath(
+            shard_index=index, num_shards=self.plan.num_shards
+        )
+
+
+def write_splits(
+    splits: Sequence[SplitOutput],
+    *,
+    generate_examples: Callable[[Images], Iterable[tuple[str, dict[str, Any]]]],
+    serializer: RecordSerializer,
+    example_writer: ExampleWriter,
+    workers: int,
+) -> None:
+    """Writes the shards of all splits.
+
+    A shard's bytes follow from its plan alone, so the number of workers and the order
+    in which they finish make no difference.
+
+    Args:
+      splits: what to write, and where to.
+      generate_examples: yields the (key, example) of each image, in order.
+      serializer: makes an example a record.
+      example_writer: puts records into a file.
+      workers: how many shards to write at a time, each in a thread of its own. An
+        interrupt or an error in one stops all of them within an image.
+
+    Raises:
+      WriteError: if space is short, before anything is written; if a shard cannot be
+        written; or if an example is not the one that was planned.
+      ArchiveError: if an image is not what the plan was made for.
+    """
+    _ensure_space(splits)
+    stop = StopFlag()
+    with contextlib.ExitStack() as stack:
+        tasks = []
+        for split in splits:
+            bar = stack.enter_context(
+                tqdm(
+                    total=len(split.plan.images),
+                    desc=f"Writing {split.plan.name}",
+                    unit=" images",
+                    leave=False,
+                )
+            )
+            shard_writer = _ShardWriter(
+                split,
+                generate_examples,
+                serializer,
+                example_writer,
+                Progress(bar.update, stop),
+            )
+            tasks += [
+                functools.partial(shard_writer.write, index)
+                for index in range(split.plan.num_shards)
+            ]
+        run_together(tasks, workers, stop)
+
+
+class _ShardWriter:
+    """Writes any one shard of a split."""
+
+    def __init__(
+        self,
+        split: SplitOutput,
+        generate_examples: Callable[[Images], Iterable[tuple[str, dict[str, Any]]]],
+        serializer: RecordSerializer,
+        example_writer: ExampleWriter,
+        progress: Progress,
+    ):
+        self._split = split
+        self._generate_examples = generate_examples
+        self._serializer = serializer
+        self._example_writer = example_writer
+        self._hasher = Hasher(split.plan.name)
+        self._progress = progress
+
+    def write(self, index: int) -> None:
+        path = self._split.shard_path(index)
+        records: Iterable[tuple[int, bytes]] = self._records(index, path)
+        if self._example_writer.file_format == FileFormat.PARQUET:
+            # TFDS's adapter takes batches by slicing its argument from the start each
+            # time: of an iterator it would drop every record past the hundredth.
+            records = list(records)
+        try:
+            positions = self._example_writer.write(path, records)
+            if positions:
+                write_index_file(index_file_path(str(path)), positions)
+        except (DatasetError, Stopped):
+            raise
+        except Exception as error:
+            if _is_from_storage(error):
+                raise _unwritable(path, str(error)) from error
+            raise
+
+    def _records(self, index: int, path: epath.Path) -> Iterator[tuple[int, bytes]]:
+        images, record_sizes = self._split.plan.shard(index)
+        examples = iter(self._generate_examples(images))
+        names = images.members.names.tolist()
+        for name, size in zip(names, record_sizes.tolist(), strict=True):
+            planned = (name.decode("ascii"), size)
+            key, example = next(examples, (None, None))
+            record = self._serializer.serialize(example) if example else b""
+            if (key, len(record)) != planned:
+                raise _not_planned(path, planned, (key, len(record)))
+            yield self._hasher.hash_key(key), record
+            self._progress(1)
+
+
+def _is_from_storage(error: Exception) -> bool:
+    # TensorFlow's errors do not derive from OSError, and ArrayRecord's are plain
+    # RuntimeErrors and ValueErrors that carry an Abseil status.
+    return isinstance(error, (OSError, RuntimeError, ValueError)) or type(
+        error
+    ).__module__.startswith("tensorflow")
+
+
+def _unwritable(path: epath.Path, reason: str) -> WriteError:
+    return WriteError(
+        path,
+        f"cannot be written ({reason})",
+        "See that the disk has space and that data_dir may be written to; nothing of "
+        "this build is left",
+    )
+
+
+def _not_planned(
+    path: epath.Path, planned: tuple[str, int], got: tuple[str | None, int]
+) -> WriteError:
+    return WriteError(
+        path,
+        f"was planned to hold {planned[0]} in a record of {planned[1]:,} bytes, but "
+        f"_generate_examples gave {got[0]} in one of {got[1]:,}",
+        "A subclass that changes the examples has to change the plan along",
+    )
+
+
+def _ensure_space(splits: Sequence[SplitOutput]) -> None:
+    needed = _OTHER_FILES_BYTES
+    for plan, _ in splits:
+        needed += plan.num_bytes + _FRAME_BYTES * len(plan.images)
+    folder = splits[0].shard_path(0).parent
+    if "://" in str(folder):
+        return
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise WriteError(
+            folder,
+            f"has {free:,} bytes free, but the dataset takes {needed:,}",
+            f"Free {needed - free:,} bytes, or give another data_dir",
+        )

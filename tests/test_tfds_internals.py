@@ -1,0 +1,88 @@
+import inspect
+
+import pytest
+import tensorflow_datasets as tfds
+
+from imagenet2012_subset import tfds_internals
+
+
+def _parameters(function):
+    return list(inspect.signature(function).parameters)
+
+
+@pytest.mark.parametrize("method", tfds_internals.BUILDER_METHODS)
+def test_builder_has_method(method):
+    assert inspect.getattr_static(tfds.core.GeneratorBasedBuilder, method)
+
+
+def test_generate_splits_takes_what_we_take():
+    assert _parameters(tfds.core.GeneratorBasedBuilder._generate_splits) == [
+        "self",
+        "dl_manager",
+        "download_config",
+    ]
+
+
+def test_filename_template_takes_what_we_give():
+    method = tfds.core.GeneratorBasedBuilder._get_filename_template
+    assert _parameters(method) == ["self", "split_name"]
+
+
+def test_example_writer_takes_what_we_give():
+    assert _parameters(tfds_internals.ExampleWriter.write) == [
+        "self",
+        "path",
+        "examples",
+    ]
+
+
+def test_serializer_gives_a_proto_to_serialize_deterministically():
+    features = tfds.features.FeaturesDict({"name": tfds.features.Text()})
+    serializer = tfds_internals.ExampleSerializer(features.get_serialized_info())
+    proto = serializer.get_tf_example({"name": b"x"})
+    assert proto.SerializeToString(deterministic=True)
+
+
+def test_hasher_is_the_one_that_orders_published_datasets():
+    assert tfds_internals.Hasher("train").hash_key("n01440764_2.JPEG") == int(
+        "78c9fd6e79a2f6daf7fcf2f3ef172ff1", 16
+    )
+
+
+def test_shard_config_computes_with_its_class():
+    class Small(tfds_internals.ShardConfig):
+        min_shard_size = 1 << 10
+        max_shard_size = 1 << 20
+
+    assert Small.calculate_number_shards(1 << 20, 100_000) == 1024
+    assert tfds_internals.ShardConfig.calculate_number_shards(1 << 20, 100_000) == 1
+
+
+def test_shard_boundaries_are_nearly_equal():
+    assert list(tfds_internals.get_shard_boundaries(10, 4)) == [2, 5, 8, 10]
+
+
+def test_index_files_stand_beside_their_shards(tmp_path):
+    path = tfds_internals.index_file_path(str(tmp_path / "x.riegeli-00000-of-00001"))
+    tfds_internals.write_index_file(path, [0, 17])
+    assert path.endswith("-of-00001_index.json")
+    assert (tmp_path / "x.riegeli-00000-of-00001_index.json").exists()
+
+
+def test_registry_has_the_parts_that_registration_uses():
+    registered = tfds_internals.registered
+    assert _parameters(registered.add_dataset_builder_provider) == ["provider", "index"]
+    assert isinstance(registered._DATASET_PROVIDER_REGISTRY, list)
+    assert registered._MODULE_TO_DATASETS is not None
+
+
+def test_tqdm_obeys_disable_progress_bar():
+    tfds.disable_progress_bar()
+    with tfds_internals.tqdm(total=1) as bar:
+        assert type(bar).__name__ == "EmptyTqdm"
+
+
+def test_names_of_files():
+    assert tfds_internals.CHECKSUMS_FILENAME == "checksums.tsv"
+    assert tfds_internals.INCOMPLETE_PREFIX == "incomplete."
+    assert tfds_internals.FileFormat.PARQUET in tfds_internals.ADAPTER_FOR_FORMAT
