@@ -29,23 +29,26 @@ class Archives(NamedTuple):
     validation: Archive
 
 
-def locate_archives(manual_dir: epath.Path, index_folder: epath.Path) -> Archives:
-    """Opens both archives and finds their images, in both at the same time.
-
-    Args:
-      manual_dir: where the archives are.
-      index_folder: where what was found is kept, for the next time.
+def open_archives(manual_dir: epath.Path) -> list[ArchiveFile]:
+    """Opens the training and the validation archive, in this order.
 
     Raises:
       ManualDirError: if an archive is not there, or is no tar.
-      ArchiveError: if it cannot be read, is cut off or damaged.
+      ArchiveError: if it cannot be opened.
     """
-    training = open_original(manual_dir, TRAINING)
-    validation = open_original(manual_dir, VALIDATION)
-    return Archives(*_locate_all([training, validation], index_folder))
+    return [open_original(manual_dir, one) for one in (TRAINING, VALIDATION)]
 
 
-def _locate_all(files: list[ArchiveFile], index_folder: epath.Path) -> list[Archive]:
+def locate_archives(files: list[ArchiveFile], index_folder: epath.Path) -> Archives:
+    """Finds the images of both archives, in both at the same time.
+
+    Args:
+      files: the training and the validation archive.
+      index_folder: where what was found is kept, for the next time.
+
+    Raises:
+      ArchiveError: if an archive cannot be read, is cut off or damaged.
+    """
     kept_at = [index.index_path(index_folder, file.path) for file in files]
     known = [index.load(path, file) for path, file in zip(kept_at, files, strict=True)]
     unknown = [number for number, located in enumerate(known) if located is None]
@@ -70,8 +73,9 @@ def _locate_all(files: list[ArchiveFile], index_folder: epath.Path) -> list[Arch
     for number, located in zip(unknown, walked, strict=True):
         index.save(kept_at[number], files[number], located)
         known[number] = located
-    return [
+    training, validation = (
         Archive(file, located)
         for file, located in zip(files, known, strict=True)
         if located is not None
-    ]
+    )
+    return Archives(training, validation)

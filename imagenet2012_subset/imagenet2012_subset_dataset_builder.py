@@ -10,10 +10,11 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset import selection, synsets
-from imagenet2012_subset.archives import locate_archives
+from imagenet2012_subset.archives import locate_archives, open_archives
 from imagenet2012_subset.config import SubsetConfig
 from imagenet2012_subset.errors import SubsetListError
 from imagenet2012_subset.images import Images
+from imagenet2012_subset.manual_dir import find_manual_dir
 from imagenet2012_subset.plan import plan_split
 from imagenet2012_subset.records import RecordSerializer
 from imagenet2012_subset.registration import register
@@ -108,10 +109,10 @@ class Builder(  # type: ignore[call-arg]
     ) -> dict[str, Images]:
         """Returns the images of each split, in archive order."""
         config: SubsetConfig = self.builder_config
+        # What takes no time to find out comes first.
+        files = open_archives(find_manual_dir(dl_manager))
         listed = _read_listed(config, dl_manager)
-        archives = locate_archives(
-            epath.Path(dl_manager.manual_dir), dl_manager.download_dir / self.name
-        )
+        archives = locate_archives(files, dl_manager.download_dir / self.name)
         return {
             "train": selection.select_training(
                 *archives.training, listed, ignore_duplicates=ignore_duplicates

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import os
 
+import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset.archive_file import ArchiveFile, open_archive
@@ -64,6 +65,20 @@ _FOREIGN_STARTS = {
     b"PK\x03\x04": "is a zip file, not a tar",
 }
 _WEB_PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<script")
+
+
+def find_manual_dir(dl_manager: tfds.download.DownloadManager) -> epath.Path:
+    """Returns the folder that users put the archives in.
+
+    Raises:
+      ManualDirError: if it does not exist or is empty.
+    """
+    try:
+        return epath.Path(dl_manager.manual_dir)
+    except (AssertionError, OSError) as error:
+        problem = str(error).partition(". ")[0]
+        remedy = "; ".join(one.how_to_get for one in (TRAINING, VALIDATION))
+        raise ManualDirError("manual_dir", problem, remedy) from error
 
 
 def open_original(manual_dir: epath.Path, original: Original) -> ArchiveFile:

@@ -1,0 +1,38 @@
+"""TFDS's own builder of the dataset, as the oracle of what is right."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+from unittest import mock
+
+import tensorflow_datasets as tfds
+from tensorflow_datasets.core import registered
+
+with registered.skip_registration():
+    from tensorflow_datasets.datasets.imagenet2012_subset import (
+        imagenet2012_subset_dataset_builder,
+    )
+
+
+def build(
+    config: str,
+    manual_dir: pathlib.Path,
+    subset_list: pathlib.Path,
+    data_dir: pathlib.Path,
+    file_format: str | None = None,
+    **download_config: Any,
+) -> tfds.core.DatasetBuilder:
+    """Builds with TFDS's builder, given a subset list in place of the download."""
+    builder = imagenet2012_subset_dataset_builder.Builder(
+        config=config, data_dir=data_dir, file_format=file_format
+    )
+    with mock.patch.object(
+        tfds.download.DownloadManager, "download", return_value=str(subset_list)
+    ):
+        builder.download_and_prepare(
+            download_config=tfds.download.DownloadConfig(
+                manual_dir=manual_dir, **download_config
+            )
+        )
+    return builder
