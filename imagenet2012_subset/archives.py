@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from etils import epath
@@ -22,13 +23,6 @@ class Archive(NamedTuple):
     located: Located
 
 
-class Archives(NamedTuple):
-    """The two archives that the dataset is made of."""
-
-    training: Archive
-    validation: Archive
-
-
 def open_archives(manual_dir: epath.Path) -> list[ArchiveFile]:
     """Opens the training and the validation archive, in this order.
 
@@ -39,22 +33,23 @@ def open_archives(manual_dir: epath.Path) -> list[ArchiveFile]:
     return [open_original(manual_dir, one) for one in (TRAINING, VALIDATION)]
 
 
-def locate_archives(files: list[ArchiveFile], index_folder: epath.Path) -> Archives:
-    """Finds the images of both archives, in both at the same time.
+def locate_archives(
+    files: Sequence[ArchiveFile], index_folder: epath.Path | None
+) -> list[Archive]:
+    """Finds the images of archives, in all of them at the same time.
 
     Args:
-      files: the training and the validation archive.
-      index_folder: where what was found is kept, for the next time.
+      files: the archives.
+      index_folder: where what was found is kept for the next time; None keeps nothing.
 
     Raises:
       ArchiveError: if an archive cannot be read, is cut off or damaged.
     """
-    kept_at = [index.index_path(index_folder, file.path) for file in files]
-    known = [index.load(path, file) for path, file in zip(kept_at, files, strict=True)]
-    unknown = [number for number, located in enumerate(known) if located is None]
+    known = [index.load(index_folder, file) for file in files]
+    unknown = [file for file, located in zip(files, known, strict=True) if not located]
     stop = StopFlag()
     with tqdm(
-        total=sum(files[number].size for number in unknown),
+        total=sum(file.size for file in unknown),
         desc="Locating images",
         unit="B",
         unit_scale=True,
@@ -62,20 +57,15 @@ def locate_archives(files: list[ArchiveFile], index_folder: epath.Path) -> Archi
         disable=not unknown,
     ) as bar:
         on_progress = Progress(bar.update, stop)
-        walked = run_together(
-            [
-                functools.partial(locate, files[number], on_progress=on_progress)
-                for number in unknown
-            ],
-            num_threads=len(files),
-            stop=stop,
-        )
-    for number, located in zip(unknown, walked, strict=True):
-        index.save(kept_at[number], files[number], located)
-        known[number] = located
-    training, validation = (
-        Archive(file, located)
-        for file, located in zip(files, known, strict=True)
-        if located is not None
-    )
-    return Archives(training, validation)
+        tasks = [
+            functools.partial(locate, file, on_progress=on_progress) for file in unknown
+        ]
+        walked = iter(run_together(tasks, max(1, len(tasks)), stop))
+    archives = []
+    for file, kept in zip(files, known, strict=True):
+        if kept:
+            archives.append(Archive(file, kept))
+        else:
+            archives.append(Archive(file, next(walked)))
+            index.save(index_folder, *archives[-1])
+    return archives

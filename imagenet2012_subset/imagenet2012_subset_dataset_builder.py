@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
+from absl import logging
 from etils import epath
 
 from imagenet2012_subset import selection, synsets
 from imagenet2012_subset.archives import locate_archives, open_archives
 from imagenet2012_subset.config import SubsetConfig
-from imagenet2012_subset.errors import SubsetListError
 from imagenet2012_subset.images import Images
 from imagenet2012_subset.manual_dir import find_manual_dir
 from imagenet2012_subset.plan import plan_split
 from imagenet2012_subset.records import RecordSerializer
 from imagenet2012_subset.registration import register
-from imagenet2012_subset.subset_list import read_subset_list
+from imagenet2012_subset.subset_list import fetch_subset_list
+from imagenet2012_subset.takeover import kept_until_replaced, report_leftovers
 from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME
 from imagenet2012_subset.workers import num_workers
-from imagenet2012_subset.write import SplitOutput, write_splits
+from imagenet2012_subset.write import SplitOutput, unwritable, write_splits
 
 _SIMCLR_LISTS = (
     "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
@@ -82,6 +85,45 @@ class Builder(  # type: ignore[call-arg]
             in_package if in_package.exists() else _PACKAGE.parent / CHECKSUMS_FILENAME
         )
 
+    def download_and_prepare(
+        self,
+        *,
+        download_config: tfds.download.DownloadConfig | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Builds the dataset, unless it is there already.
+
+        A build ends with the whole dataset in its final place, or leaves that place as
+        it was: also the dataset that was to be overwritten is put back.
+
+        Args:
+          download_config: `manual_dir` and options, as for any TFDS builder.
+          **kwargs: `download_dir` and the like, as for any TFDS builder.
+
+        Raises:
+          ManualDirError: if the archives are not where they should be.
+          ArchiveError: if one is damaged, incomplete or not what its name says.
+          SubsetListError: if the subset list cannot be had, or cannot be right.
+          WriteError: if the dataset cannot be written, or space is short.
+        """
+        config = download_config or tfds.download.DownloadConfig()
+        overwrite = config.download_mode.overwrite_dataset
+        if overwrite or not self.data_path.exists():
+            report_leftovers(self.data_path)
+        keeping = kept_until_replaced if overwrite else contextlib.nullcontext
+        try:
+            with keeping(self.data_path):
+                super().download_and_prepare(download_config=config, **kwargs)
+        except OSError as error:
+            taken = isinstance(error, FileExistsError) or error.errno == errno.ENOTEMPTY
+            if taken and self.is_prepared():
+                logging.warning("Another build of %s was first", self.data_path)
+                self.info.read_from_directory(self.data_path)
+            elif error.errno in (errno.EACCES, errno.EROFS, errno.ENOSPC):
+                raise unwritable(self.data_path, str(error)) from error
+            else:
+                raise
+
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
@@ -111,14 +153,16 @@ class Builder(  # type: ignore[call-arg]
         config: SubsetConfig = self.builder_config
         # What takes no time to find out comes first.
         files = open_archives(find_manual_dir(dl_manager))
-        listed = _read_listed(config, dl_manager)
-        archives = locate_archives(files, dl_manager.download_dir / self.name)
+        listed = fetch_subset_list(config, dl_manager)
+        training, validation = locate_archives(
+            files, dl_manager.download_dir / self.name
+        )
         return {
             "train": selection.select_training(
-                *archives.training, listed, ignore_duplicates=ignore_duplicates
+                *training, listed, ignore_duplicates=ignore_duplicates
             ),
             "validation": selection.select_validation(
-                *archives.validation,
+                *validation,
                 config.validation_images,
                 ignore_duplicates=ignore_duplicates,
             ),
@@ -180,24 +224,6 @@ class Builder(  # type: ignore[call-arg]
             )
             for plan, template in splits
         ]
-
-
-def _read_listed(
-    config: SubsetConfig, dl_manager: tfds.download.DownloadManager
-) -> list[str]:
-    if config.is_remote:
-        path = dl_manager.download(config.subset_list)
-    else:
-        path = epath.Path(config.subset_list)
-    listed = read_subset_list(path)
-    if config.training_images not in (None, len(listed)):
-        raise SubsetListError(
-            path,
-            f"has {len(listed):,} names, but config {config.name!r} has "
-            f"{config.training_images:,}",
-            "Use the list of that config, or a SubsetConfig of your own",
-        )
-    return listed
 
 
 register(Builder)

@@ -30,12 +30,15 @@ def index_path(folder: epath.Path, archive: epath.Path) -> epath.Path:
     return folder / f"{archive.name}.{place}.index.npz"
 
 
-def save(path: epath.Path, file: ArchiveFile, located: Located) -> None:
+def save(folder: epath.Path | None, file: ArchiveFile, located: Located) -> None:
     """Writes an index: a NumPy `.npz` with an array for each fact, no pickle.
 
     It replaces an older one in a single step. A folder that cannot be written to is no
     reason to fail: the next build reads the headers again.
     """
+    if folder is None:
+        return
+    path = index_path(folder, file.path)
     half_written = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,14 +61,14 @@ def save(path: epath.Path, file: ArchiveFile, located: Located) -> None:
         half_written.unlink(missing_ok=True)
 
 
-def load(path: epath.Path, file: ArchiveFile) -> Located | None:
+def load(folder: epath.Path | None, file: ArchiveFile) -> Located | None:
     """Reads the index of an archive.
 
     Returns:
       What the archive holds; None where there is no index, or one that is damaged or
       of an archive with another size or time of modification.
     """
-    if not path.exists():
+    if folder is None or not (path := index_path(folder, file.path)).exists():
         return None
     try:
         with path.open("rb") as source:

@@ -69,7 +69,7 @@ def select_validation(
         raise ArchiveError(
             file.path,
             f"has {_count(extra, 'validation image')} beyond number {num_images:,} "
-            f"({_first(extra)})",
+            f"({first_of(extra)})",
             VALIDATION.how_to_get,
         )
     return images
@@ -98,7 +98,7 @@ def _select(
         names = sorted(name.decode() for name in missing)
         raise ArchiveError(
             file.path,
-            f"lacks {len(names):,} of {num_wanted:,} images ({_first(names)}); "
+            f"lacks {len(names):,} of {num_wanted:,} images ({first_of(names)}); "
             f"it has {file.size:,} bytes, the original {original.size:,}"
             f"{_what_it_is(located, original)}",
             f"{original.how_to_get}; `python -m imagenet2012_subset check` says what a "
@@ -108,7 +108,7 @@ def _select(
         names = sorted({name.decode() for name in repeated})
         raise ArchiveError(
             file.path,
-            f"has {_count(names, 'image')} more than once ({_first(names)})",
+            f"has {_count(names, 'image')} more than once ({first_of(names)})",
             f"Which one is right cannot be told. {original.how_to_get}",
         )
     return Images(file, located.images.take(chosen))
@@ -149,5 +149,6 @@ def _count(names: Sequence[str], what: str) -> str:
     return f"{len(names):,} {what}{'' if len(names) == 1 else 's'}"
 
 
-def _first(names: Sequence[str]) -> str:
+def first_of(names: Sequence[str]) -> str:
+    """Returns the first few names for a message, and dots where there are more."""
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -4,15 +4,48 @@ from __future__ import annotations
 
 import os
 
+import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset import synsets
+from imagenet2012_subset.config import SubsetConfig
 from imagenet2012_subset.errors import SubsetListError
 
 _FORMAT = (
     "A subset list has one training image a line, such as n01440764_18.JPEG "
     "(.JPEG may be missing, n01440764/ may stand before it)"
 )
+
+
+def fetch_subset_list(
+    config: SubsetConfig, dl_manager: tfds.download.DownloadManager
+) -> list[str]:
+    """Returns the names of a config's training images, downloading its list if need be.
+
+    Raises:
+      SubsetListError: as `read_subset_list`; or if the list cannot be downloaded, or
+        has another number of names than the config says.
+    """
+    path = config.subset_list
+    if config.is_remote:
+        try:
+            path = dl_manager.download(config.subset_list)
+        except OSError as error:  # What `requests` raises derives from it.
+            raise SubsetListError(
+                config.subset_list,
+                f"cannot be downloaded ({error})",
+                "Without internet, put the file into manual_dir, under the name that "
+                "checksums.tsv gives it, or pass a local path as subset_list",
+            ) from error
+    listed = read_subset_list(path)
+    if config.training_images not in (None, len(listed)):
+        raise SubsetListError(
+            path,
+            f"has {len(listed):,} names, but config {config.name!r} has "
+            f"{config.training_images:,}",
+            "Use the list of that config, or a SubsetConfig of your own",
+        )
+    return listed
 
 
 def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:

@@ -135,7 +135,7 @@ class _ShardWriter:
             raise
         except Exception as error:
             if _is_from_storage(error):
-                raise _unwritable(path, str(error)) from error
+                raise unwritable(path, str(error)) from error
             raise
 
     def _records(self, index: int, path: epath.Path) -> Iterator[tuple[int, bytes]]:
@@ -160,7 +160,8 @@ def _is_from_storage(error: Exception) -> bool:
     ).__module__.startswith("tensorflow")
 
 
-def _unwritable(path: epath.Path, reason: str) -> WriteError:
+def unwritable(path: epath.Path, reason: str) -> WriteError:
+    """Returns the error that says where, why, and what to look at."""
     return WriteError(
         path,
         f"cannot be written ({reason})",

@@ -93,6 +93,7 @@ def build(small_data: SmallData, tmp_path: pathlib.Path) -> Build:
         validation_images: int | None = None,
         workers: int | None = None,
         file_format: str | None = None,
+        download_dir: pathlib.Path | None = None,
         **download_config: Any,
     ) -> imagenet2012_subset.Builder:
         builder = imagenet2012_subset.Builder(
@@ -106,9 +107,10 @@ def build(small_data: SmallData, tmp_path: pathlib.Path) -> Build:
             file_format=file_format,
         )
         builder.download_and_prepare(
+            download_dir=download_dir,
             download_config=tfds.download.DownloadConfig(
                 manual_dir=manual_dir or small_data.manual_dir, **download_config
-            )
+            ),
         )
         return builder
 

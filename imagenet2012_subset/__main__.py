@@ -1,0 +1,110 @@
+"""Checks archives or a prepared dataset.
+
+python -m imagenet2012_subset check MANUAL_DIR
+python -m imagenet2012_subset check DATA_DIR/imagenet2012_subset/1pct/5.0.0
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from imagenet2012_subset import Builder, DatasetError, SubsetListError
+from imagenet2012_subset.check_archives import check_archives
+from imagenet2012_subset.check_dataset import check_dataset, config_name
+from imagenet2012_subset.report import Report
+from imagenet2012_subset.subset_list import fetch_subset_list, read_subset_list
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns 0 if all is well, else 1."""
+    args = _parser().parse_args(arguments)
+    try:
+        report = _check(args)
+    except DatasetError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(report.to_json() if args.json else report.to_text())
+    return 0 if report.ok else 1
+
+
+def _check(args: argparse.Namespace) -> Report:
+    path = epath.Path(args.path)
+    if (path / "dataset_info.json").exists():
+        return _check_prepared(path, args)
+    index_folder = _index_folder(epath.Path(args.data_dir)) if args.data_dir else None
+    return check_archives(path, Builder, index_folder=index_folder, sha256=args.sha256)
+
+
+def _check_prepared(path: epath.Path, args: argparse.Namespace) -> Report:
+    # `<data_dir>/imagenet2012_subset/<config>/<version>`
+    data_dir = epath.Path(args.data_dir) if args.data_dir else path.parents[2]
+    config = Builder.builder_configs.get(config_name(path))
+    if args.subset_list:
+        listed = read_subset_list(args.subset_list)
+    elif config:
+        dl_manager = tfds.download.DownloadManager(
+            download_dir=data_dir / "downloads",
+            manual_dir=args.manual_dir,
+            url_infos=Builder.url_infos,
+            dataset_name=Builder.name,
+        )
+        listed = fetch_subset_list(config, dl_manager)
+    else:
+        raise SubsetListError(
+            path, "was built from a list of its own", "Give it as --subset_list"
+        )
+    return check_dataset(
+        path,
+        listed,
+        num_validation=config.validation_images if config else None,
+        manual_dir=epath.Path(args.manual_dir) if args.manual_dir else None,
+        index_folder=_index_folder(data_dir),
+    )
+
+
+def _index_folder(data_dir: epath.Path) -> epath.Path:
+    return data_dir / "downloads" / Builder.name
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m imagenet2012_subset")
+    commands = parser.add_subparsers(required=True, metavar="check")
+    check = commands.add_parser(
+        "check",
+        help="check a manual directory or a prepared dataset",
+        description="Checks the archives in a manual directory, or every record of a "
+        "prepared dataset. The exit status is 0 if all is well, else 1.",
+    )
+    check.add_argument(
+        "path",
+        help="a manual directory, or a dataset: the folder with dataset_info.json",
+    )
+    check.add_argument("--json", action="store_true", help="print JSON")
+    check.add_argument(
+        "--data_dir",
+        help="where datasets are built: what lies in the archives is kept there, and "
+        "a build need not find it again",
+    )
+    archives = check.add_argument_group("for a manual directory")
+    archives.add_argument(
+        "--sha256",
+        action="store_true",
+        help="read the archives whole and compare them with the originals",
+    )
+    dataset = check.add_argument_group("for a prepared dataset")
+    dataset.add_argument(
+        "--manual_dir", help="compare image bytes with the archives in this folder"
+    )
+    dataset.add_argument(
+        "--subset_list", help="the list of a config other than 1pct and 10pct"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
