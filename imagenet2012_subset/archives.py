@@ -63,9 +63,7 @@ def locate_archives(
         walked = iter(run_together(tasks, max(1, len(tasks)), stop))
     archives = []
     for file, kept in zip(files, known, strict=True):
-        if kept:
-            archives.append(Archive(file, kept))
-        else:
-            archives.append(Archive(file, next(walked)))
+        archives.append(Archive(file, kept or next(walked)))
+        if not kept:
             index.save(index_folder, *archives[-1])
     return archives

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import uuid
@@ -58,7 +59,8 @@ def save(folder: epath.Path | None, file: ArchiveFile, located: Located) -> None
         half_written.replace(path)
     except OSError as error:
         logging.warning("The index %s could not be kept: %s", path, error)
-        half_written.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            half_written.unlink()
 
 
 def load(folder: epath.Path | None, file: ArchiveFile) -> Located | None:
@@ -94,8 +96,9 @@ def _located(arrays: dict[str, np.ndarray], file: ArchiveFile) -> Located | None
         column = arrays[name]
         if column.dtype.kind != kind or column.shape != images.names.shape:
             raise ValueError(f"{name} has dtype {column.dtype}, shape {column.shape}")
-    ends = images.offsets + images.sizes
-    if len(images) and (images.offsets.min() < 0 or ends.max() > file.size):
+    inside = (images.offsets >= 0) & (images.offsets <= file.size)
+    inside &= (images.sizes >= 0) & (images.sizes <= file.size - images.offsets)
+    if not inside.all():
         raise ValueError("an image lies outside the archive")
     others = tuple(name.decode(errors="replace") for name in arrays["others"].tolist())
     return Located(images, int(arrays["num_others"]), others)

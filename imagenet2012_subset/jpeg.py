@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import tensorflow_datasets as tfds
 
 # The training images that are not RGB JPEGs. Since its version 3.0.0 TFDS's ImageNet
@@ -19,10 +21,10 @@ CMYK_IMAGES = frozenset(
 )
 PNG_IMAGES = frozenset({"n02105855_2933.JPEG"})
 
-_PNG_START = b"\x89PNG\r\n\x1a\n"
 _START_OF_IMAGE = b"\xff\xd8\xff"
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = b"\xff\xd9"
+_GRAPH_NAMES = re.compile(r"^\{\{.*?\}\} | \[Op:\w+\]$")
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -44,23 +46,29 @@ def defect(name: str, data: bytes) -> str | None:
     """Returns what is wrong with an image's bytes; None if they are an image.
 
     The structure decides, which costs microseconds: a JPEG has segments from its start
-    to its first scan, and an end marker after that. What looks wrong by that is
-    decoded in full, and only what does not decode is called defective.
+    to its first scan, and an end marker after that. A JPEG without one is cut off, even
+    where a decoder makes do. What has no such segments is decoded in full, and only
+    what does not decode is called defective.
     """
     if not data:
         return "is empty"
     if not data.strip(b"\0"):
         return "holds nothing but zeros"
-    if name in PNG_IMAGES and data.startswith(_PNG_START):
+    # What is converted has to decode: its conversion's error would not name the image.
+    if is_converted(name) and (error := _decoding_error(data)):
+        return error
+    if not (scan_start := _first_scan(data)):
         return _decoding_error(data)
-    if _has_jpeg_structure(data):
-        return None
-    return _decoding_error(data)
+    # In a scan FF stands for itself only before 00: this is no image data.
+    if data.rfind(_END_OF_IMAGE) < scan_start:
+        return "is cut off: no end-of-image marker follows its pixels"
+    return None
 
 
-def _has_jpeg_structure(data: bytes) -> bool:
+def _first_scan(data: bytes) -> int | None:
+    """Returns where a JPEG's pixels start; None if no such structure leads there."""
     if not data.startswith(_START_OF_IMAGE):
-        return False
+        return None
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:
         marker = data[position + 1]
@@ -69,9 +77,8 @@ def _has_jpeg_structure(data: bytes) -> bool:
             continue
         position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         if marker == _START_OF_SCAN:
-            # In a scan FF stands for itself only before 00: this is no image data.
-            return data.rfind(_END_OF_IMAGE) >= position
-    return False
+            return position
+    return None
 
 
 def _decoding_error(data: bytes) -> str | None:
@@ -80,5 +87,7 @@ def _decoding_error(data: bytes) -> str | None:
     try:
         tf.io.decode_image(data, channels=3, expand_animations=False)
     except tf.errors.InvalidArgumentError as error:
-        return f"does not decode as an image ({str(error.message).splitlines()[0]})"
+        # Without the names of TensorFlow's graph around it.
+        reason = _GRAPH_NAMES.sub("", error.message.splitlines()[0]).rstrip(".")
+        return f"does not decode as an image ({reason})"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import difflib
 import os
@@ -64,6 +65,8 @@ _FOREIGN_STARTS = {
     b"(\xb5/\xfd": "is compressed with zstd (decompress it: unzstd)",
     b"PK\x03\x04": "is a zip file, not a tar",
 }
+# What browsers and download tools append while they are at it.
+_UNFINISHED = (".part", ".crdownload", ".download", ".partial", ".aria2", ".tmp")
 _WEB_PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<script")
 
 
@@ -75,7 +78,13 @@ def find_manual_dir(dl_manager: tfds.download.DownloadManager) -> epath.Path:
     """
     try:
         return epath.Path(dl_manager.manual_dir)
-    except (AssertionError, OSError) as error:
+    except OSError as error:
+        raise ManualDirError(
+            error.filename or "manual_dir",
+            f"cannot be listed ({error.strerror})",
+            "Give a directory that is readable for the user who builds the dataset",
+        ) from error
+    except AssertionError as error:
         problem = str(error).partition(". ")[0]
         remedy = "; ".join(one.how_to_get for one in (TRAINING, VALIDATION))
         raise ManualDirError("manual_dir", problem, remedy) from error
@@ -100,10 +109,11 @@ def open_original(manual_dir: epath.Path, original: Original) -> ArchiveFile:
         raise ManualDirError(
             path, f"does not exist{_similar(manual_dir, original)}", original.how_to_get
         )
-    if path.is_dir():
+    if not path.is_file():
+        what = "a directory" if path.is_dir() else "no regular file"
         raise ManualDirError(
             path,
-            "is a directory, but the archive itself is wanted",
+            f"is {what}, but the archive itself is wanted",
             f"Replace it by the tar, not extracted. {original.how_to_get}",
         )
     file = open_archive(path)
@@ -126,6 +136,8 @@ def _similar(manual_dir: epath.Path, original: Original) -> str:
     others = {TRAINING.file_name, VALIDATION.file_name}
     if close and lower[close[0]] not in others:
         found = lower[close[0]]
+        if found.lower().endswith(_UNFINISHED):
+            return f", though there is {found!r} (let that download finish)"
         return f", though there is {found!r} (rename it if it is the archive)"
     if not present:
         return " (the directory is empty)"
@@ -140,7 +152,12 @@ def _foreign(file: ArchiveFile) -> str | None:
     for magic, what in _FOREIGN_STARTS.items():
         if start.startswith(magic):
             return what
-    if start.lstrip().lower().startswith(_WEB_PAGE_STARTS):
+    if (
+        start.removeprefix(codecs.BOM_UTF8)
+        .lstrip()
+        .lower()
+        .startswith(_WEB_PAGE_STARTS)
+    ):
         return (
             "is a web page, not a tar (the download led to a log-in or an error page)"
         )

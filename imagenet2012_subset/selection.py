@@ -68,7 +68,7 @@ def select_validation(
     if extra:
         raise ArchiveError(
             file.path,
-            f"has {_count(extra, 'validation image')} beyond number {num_images:,} "
+            f"has {_count(extra, 'validation image')} outside 1 to {num_images:,} "
             f"({first_of(extra)})",
             VALIDATION.how_to_get,
         )
@@ -122,17 +122,17 @@ def _what_it_is(located: Located, original: Original) -> str:
     num_test = int(np.char.startswith(names, b"ILSVRC2012_test_").sum())
     if original is TRAINING:
         if num_validation:
-            return f". It holds validation images: is it {VALIDATION.file_name}?"
+            return f". It holds validation images, as {VALIDATION.file_name} does"
         num_synsets = len(np.unique(names[training].astype("S9")))
         if 0 < num_synsets < len(synsets.wnids()):
             task_3 = (
-                ": is it the archive of task 3, dogs?"
+                ", as the archive of task 3, dogs, does"
                 if num_synsets == _TASK_3_SYNSETS
                 else ""
             )
             return f". It holds {num_synsets:,} of 1,000 synsets{task_3}"
     elif training.any():
-        return f". It holds training images: is it {TRAINING.file_name}?"
+        return f". It holds training images, as {TRAINING.file_name} does"
     if num_test:
         return ". It holds the test images, which have no labels"
     if not len(names):

@@ -66,7 +66,7 @@ def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:
         reason = error.strerror or str(error)
         raise SubsetListError(path, f"cannot be read ({reason})", _FORMAT) from error
     except UnicodeDecodeError as error:
-        raise SubsetListError(path, "is not a text file", _FORMAT) from error
+        raise SubsetListError(path, "is not a text file in UTF-8", _FORMAT) from error
 
     line_of: dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -76,7 +76,12 @@ def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:
         if not name.endswith(".JPEG"):
             name += ".JPEG"
         if synsets.training_wnid(name) is None:
-            raise SubsetListError(path, _not_training(number, entry), _FORMAT)
+            problem = f"line {number} ({_short(entry)!r}) names no training image"
+            if synsets.validation_number(name) is not None:
+                problem += " but one of the validation set"
+            else:
+                problem += " of ILSVRC 2012's 1,000 synsets"
+            raise SubsetListError(path, problem, _FORMAT)
         if name in line_of:
             raise SubsetListError(
                 path,
@@ -89,9 +94,5 @@ def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:
     return list(line_of)
 
 
-def _not_training(number: int, entry: str) -> str:
-    shown = entry if len(entry) <= 60 else entry[:57] + "..."
-    what = f"line {number} ({shown!r}) names no training image"
-    if entry.rpartition("/")[2].startswith("ILSVRC2012_val_"):
-        return what + " but one of the validation set"
-    return what + " of ILSVRC 2012's 1,000 synsets"
+def _short(entry: str, length: int = 60) -> str:
+    return entry if len(entry) <= length else entry[: length - 3] + "..."

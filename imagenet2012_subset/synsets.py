@@ -14,8 +14,8 @@ _VALIDATION_LABELS = "datasets/imagenet2012/validation_labels.txt"
 
 NUM_VALIDATION_IMAGES = 50_000
 
-_TRAINING_NAME = re.compile(r"(n\d{8})_\d{1,10}\.JPEG")
-_VALIDATION_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG")
+_TRAINING_NAME = re.compile(r"(n\d{8})_\d{1,10}\.JPEG", re.ASCII)
+_VALIDATION_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG", re.ASCII)
 
 
 def names_file() -> epath.Path:

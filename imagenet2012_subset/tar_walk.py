@@ -77,7 +77,7 @@ def walk(
     rows = [memoryview(blocks[i]) for i in range(in_flight)]
     walks = [_Walk(tar) for tar in itertools.islice(waiting, in_flight)]
     for one in walks:
-        file.will_need(one.position, BLOCK)
+        one.ask_for_header(file)
     while walks:
         for one, row in zip(walks, rows, strict=False):
             one.read_header(file, row)
@@ -88,7 +88,8 @@ def walk(
             before = one.position
             if is_zero[i]:
                 one.done = True
-            elif is_plain[i]:
+            # A global pax header may say something of all members that follow it.
+            elif is_plain[i] and not one.pax_globals:
                 crc = zlib.crc32(rows[i])
                 one.add(
                     file, headers.names[i], before + BLOCK, int(headers.sizes[i]), crc
@@ -99,14 +100,14 @@ def walk(
                 passed += one.tar.end - before
             else:
                 passed += one.position - before
-                file.will_need(one.position, BLOCK)
+                one.ask_for_header(file)
         on_progress(passed)
         for i, one in enumerate(walks):
             if one.done:
                 yield one.tar, one.members
                 if (tar := next(waiting, None)) is not None:
                     walks[i] = _Walk(tar)
-                    file.will_need(tar.start, BLOCK)
+                    walks[i].ask_for_header(file)
         walks = [one for one in walks if not one.done]
 
 
@@ -121,6 +122,11 @@ class _Walk:
 
     def __post_init__(self) -> None:
         self.position = self.tar.start
+
+    def ask_for_header(self, file: ArchiveFile) -> None:
+        """Lets the disk fetch the next header, if there is one."""
+        if self.position < self.tar.end:
+            file.will_need(self.position, BLOCK)
 
     def read_header(self, file: ArchiveFile, row: memoryview) -> None:
         """Reads the next header; zeros, as at a tar's end, where the tar has ended."""
