@@ -51,7 +51,7 @@ def main() -> int:
         "ours: workers | config | seconds | peak memory, GB",
         [
             [str(workers), config, f"{run.seconds:.1f}", _gb(run.memory)]
-            for config in args.configs
+            for config in args.configs[:1]
             for workers in args.workers
             for run in [runs.ours(config, workers)]
         ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from typing import Protocol
 
 from etils import epath
@@ -35,6 +36,9 @@ class ArchiveFile(Protocol):
         Raises:
           ArchiveError: if the file cannot be read or ends before the buffer is full.
         """
+
+    def read_each(self, buffers: Iterable[memoryview], offsets: Iterable[int]) -> None:
+        """Fills a buffer from each offset; buffers beyond them stay as they are."""
 
     def read(self, offset: int, size: int) -> bytes:
         """Returns the `size` bytes that start at `offset`.
@@ -92,6 +96,16 @@ class LocalFile:
                 raise _ends_early(self.path, offset + done)
             done += count
 
+    def read_each(self, buffers: Iterable[memoryview], offsets: Iterable[int]) -> None:
+        preadv, descriptor = os.preadv, self._descriptor
+        for buffer, offset in zip(buffers, offsets, strict=False):
+            try:
+                count = preadv(descriptor, [buffer], offset)
+            except OSError as error:
+                raise _unreadable(self.path, offset, error) from error
+            if count < len(buffer):
+                self.read_into(buffer[count:], offset + count)
+
     def read(self, offset: int, size: int) -> bytes:
         try:
             data = os.pread(self._descriptor, size, offset)
@@ -124,6 +138,10 @@ class PortableFile:
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
         buffer[:] = self.read(offset, len(buffer))
+
+    def read_each(self, buffers: Iterable[memoryview], offsets: Iterable[int]) -> None:
+        for buffer, offset in zip(buffers, offsets, strict=False):
+            self.read_into(buffer, offset)
 
     def read(self, offset: int, size: int) -> bytes:
         try:

@@ -17,7 +17,9 @@ _PORTABLE_THREADS = 16
 
 _MAX_OTHERS = 5
 
-_IMAGE_NAME = re.compile(rb"(?:n\d{8}_\d{1,10}|ILSVRC2012_(?:val|test)_\d{8})\.JPEG")
+_IMAGE_PATH = re.compile(
+    rb"(?:.*/)?((?:n\d{8}_\d{1,10}|ILSVRC2012_(?:val|test)_\d{8})\.JPEG)", re.DOTALL
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,9 +88,8 @@ class _Found:
     def add(self, members: list[TarMember]) -> None:
         rows = []
         for member in members:
-            name = _file_name(member)
-            if _IMAGE_NAME.fullmatch(name):
-                rows.append((name, member.offset, member.size, member.header_crc))
+            if match := _IMAGE_PATH.fullmatch(member.name):
+                rows.append((match[1], *member[1:]))
             else:
                 self.num_others += 1
                 if len(self.others) < _MAX_OTHERS:
@@ -114,13 +115,9 @@ def _walk_all(
         yield from threads.map(walk_one, tars)
 
 
-def _file_name(member: TarMember) -> bytes:
-    return member.name.rpartition(b"/")[2]
-
-
 def _is_tar(member: TarMember) -> bool:
     # macOS puts a `._x.tar` of its own beside each `x.tar` that it packs.
-    name = _file_name(member)
+    name = member.name.rpartition(b"/")[2]
     return name.endswith(b".tar") and not name.startswith(b"._")
 
 

@@ -36,17 +36,15 @@ class PlainHeaders(NamedTuple):
     """What header blocks say, one entry a block.
 
     Attributes:
-      is_zero: bool, shape (n,): an end-of-archive block.
-      is_plain: bool, shape (n,): a regular file, its header in the one form that
-        needs no interpretation. The other two columns hold only for these.
-      names: as bytes, with folders; n of them.
-      sizes: int64, shape (n,), in bytes.
+      is_plain: whether it is of a regular file, in the one form that needs no
+        interpretation. What the others say holds only for these.
+      names: as bytes, with folders.
+      sizes: in bytes.
     """
 
-    is_zero: npt.NDArray[np.bool_]
-    is_plain: npt.NDArray[np.bool_]
+    is_plain: list[bool]
     names: list[bytes]
-    sizes: npt.NDArray[np.int64]
+    sizes: list[int]
 
 
 def parse_plain(blocks: npt.NDArray[np.uint8]) -> PlainHeaders:
@@ -73,7 +71,7 @@ def parse_plain(blocks: npt.NDArray[np.uint8]) -> PlainHeaders:
         & (checksum_digits @ _OCTAL_6 == checksums)
         & np.fromiter((name != b"" and b"\0" not in name for name in names), np.bool_)
     )
-    return PlainHeaders(byte_sums == 0, is_plain, names, size_digits @ _OCTAL_11)
+    return PlainHeaders(is_plain.tolist(), names, (size_digits @ _OCTAL_11).tolist())
 
 
 class AnyHeader(NamedTuple):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from imagenet2012_subset.archive_file import ArchiveFile
 from imagenet2012_subset.errors import ArchiveError
@@ -73,91 +73,90 @@ def walk(
         by what was to be in it.
     """
     waiting = iter(tars)
-    blocks = np.zeros((in_flight, BLOCK), np.uint8)
-    rows = [memoryview(blocks[i]) for i in range(in_flight)]
-    walks = [_Walk(tar) for tar in itertools.islice(waiting, in_flight)]
-    for one in walks:
-        one.ask_for_header(file)
-    while walks:
-        for one, row in zip(walks, rows, strict=False):
-            one.read_header(file, row)
-        headers = parse_plain(blocks[: len(walks)])
-        is_zero, is_plain = headers.is_zero.tolist(), headers.is_plain.tolist()
+    batch = max(1, in_flight // 2)
+    blocks = np.zeros((batch, BLOCK), np.uint8)
+    rows = [memoryview(blocks[i]) for i in range(batch)]
+    walks: list[_Walk] = []
+    while True:
+        for tar in itertools.islice(waiting, in_flight - len(walks)):
+            walks.append(_Walk(file, tar))
+            walks[-1].ask_for_header()
+        if not walks:
+            return
         passed = 0
-        for i, one in enumerate(walks):
-            before = one.position
-            if is_zero[i]:
-                one.done = True
-            # A global pax header may say something of all members that follow it.
-            elif is_plain[i] and not one.pax_globals:
-                crc = zlib.crc32(rows[i])
-                one.add(
-                    file, headers.names[i], before + BLOCK, int(headers.sizes[i]), crc
-                )
-            else:
-                one.add_any(file)
-            if one.done:
-                passed += one.tar.end - before
-            else:
-                passed += one.position - before
-                one.ask_for_header(file)
+        # While the headers of one batch are parsed, the disk fetches another's.
+        for start in range(0, len(walks), batch):
+            passed += _read_headers(file, walks[start : start + batch], blocks, rows)
         on_progress(passed)
-        for i, one in enumerate(walks):
-            if one.done:
-                yield one.tar, one.members
-                if (tar := next(waiting, None)) is not None:
-                    walks[i] = _Walk(tar)
-                    walks[i].ask_for_header(file)
-        walks = [one for one in walks if not one.done]
+        for one in walks:
+            if one.is_done:
+                yield one.tar, list(map(TarMember._make, one.found))
+        walks = [one for one in walks if not one.is_done]
 
 
-@dataclasses.dataclass
+def _read_headers(
+    file: ArchiveFile,
+    walks: Sequence[_Walk],
+    blocks: npt.NDArray[np.uint8],
+    rows: Sequence[memoryview],
+) -> int:
+    """Takes each walk a header further; returns how many bytes they passed in all."""
+    before = sum(one.position for one in walks)
+    going_on = [one for one in walks if not one.is_done]
+    file.read_each(rows, [one.position for one in going_on])
+    headers = parse_plain(blocks[: len(going_on)])
+    for one, row, name, size, is_plain in zip(
+        going_on, rows, headers.names, headers.sizes, headers.is_plain, strict=False
+    ):
+        # A global pax header may say something of all members that follow it.
+        if is_plain and not one.pax_globals:
+            one.add(name, one.position + BLOCK, size, zlib.crc32(row))
+        elif any(row):
+            one.add_any()
+        else:
+            one.position = one.tar.end
+        one.ask_for_header()
+    return sum(min(one.position, one.tar.end) for one in walks) - before
+
+
 class _Walk:
     """How far the walk of one tar has come."""
 
-    tar: Tar
-    members: list[TarMember] = dataclasses.field(default_factory=list)
-    pax_globals: dict[str, str] = dataclasses.field(default_factory=dict)
-    done: bool = False
+    def __init__(self, file: ArchiveFile, tar: Tar):
+        self.tar = tar
+        self.position = tar.start
+        self.is_done = False
+        self.found: list[tuple[bytes, int, int, int]] = []
+        self.pax_globals: dict[str, str] = {}
+        self._file = file
 
-    def __post_init__(self) -> None:
-        self.position = self.tar.start
+    def ask_for_header(self) -> None:
+        """Lets the disk fetch the next header; a tar may also just end."""
+        self.is_done = self.position >= self.tar.end
+        if not self.is_done:
+            if self.position + BLOCK > self.tar.end:
+                self._check_inside("a header", self.position, BLOCK)
+            self._file.will_need(self.position, BLOCK)
 
-    def ask_for_header(self, file: ArchiveFile) -> None:
-        """Lets the disk fetch the next header, if there is one."""
-        if self.position < self.tar.end:
-            file.will_need(self.position, BLOCK)
-
-    def read_header(self, file: ArchiveFile, row: memoryview) -> None:
-        """Reads the next header; zeros, as at a tar's end, where the tar has ended."""
-        if self.position < self.tar.end:
-            _check_inside(file, self.tar, "a header", self.position, BLOCK)
-            file.read_into(row, self.position)
-        else:
-            row[:] = bytes(BLOCK)
-
-    def add(
-        self, file: ArchiveFile, name: bytes, offset: int, size: int, crc: int
-    ) -> None:
-        _check_inside(file, self.tar, name.decode(errors="replace"), offset, size)
-        self.members.append(TarMember(name, offset, size, crc))
+    def add(self, name: bytes, offset: int, size: int, header_crc: int) -> None:
+        if offset + size > self.tar.end or size < 0:
+            self._check_inside(name.decode(errors="replace"), offset, size)
+        self.found.append((name, offset, size, header_crc))
         self.position = offset + -(-size // BLOCK) * BLOCK
 
-    def add_any(self, file: ArchiveFile) -> None:
-        header = read_any(file, self.position, self.tar.end, self.pax_globals)
+    def add_any(self) -> None:
+        """Adds what `tarfile` finds at the position."""
+        header = read_any(self._file, self.position, self.tar.end, self.pax_globals)
         if header.name is not None:
-            crc = zlib.crc32(file.read(header.offset - BLOCK, BLOCK))
-            self.add(file, header.name, header.offset, header.size, crc)
+            crc = zlib.crc32(self._file.read(header.offset - BLOCK, BLOCK))
+            self.add(header.name, header.offset, header.size, crc)
         self.position = header.next_offset
 
-
-def _check_inside(
-    file: ArchiveFile, tar: Tar, what: str, offset: int, size: int
-) -> None:
-    if size < 0 or offset + size > tar.end:
-        raise ArchiveError(
-            file.path,
-            f"is cut off or damaged: {what} takes {size:,} bytes from byte {offset:,}, "
-            f"but {tar.name} ends at byte {tar.end:,}",
-            "Download the archive again (curl -C - or wget -c resume a download)",
-        )
+    def _check_inside(self, what: str, offset: int, size: int) -> None:
+        if size < 0 or offset + size > self.tar.end:
+            raise ArchiveError(
+                self._file.path,
+                f"is cut off or damaged: {what} takes {size:,} bytes from byte "
+                f"{offset:,}, but {self.tar.name} ends at byte {self.tar.end:,}",
+                "Download the archive again (curl -C - or wget -c resume a download)",
+            )

@@ -4,7 +4,7 @@ import errno
 import os
 import pathlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -60,7 +60,9 @@ rows = st.lists(
     ),
     max_size=20,
 )
-others = st.lists(st.text(st.characters(exclude_characters="\0"), max_size=20))
+others = st.lists(
+    st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20)
+)
 contents = st.builds(
     lambda rows, num_others, others: Located(
         Members.from_rows(rows), num_others, tuple(others)
@@ -272,13 +274,13 @@ def test_archives_of_one_name_in_two_folders_have_two_indices(tmp_path):
 def reads(monkeypatch) -> list[int]:
     """Grows by the offset of each header that is read."""
     offsets: list[int] = []
-    read_into = LocalFile.read_into
+    preadv = os.preadv
 
-    def counted(self: LocalFile, buffer: memoryview, offset: int) -> None:
+    def counted(descriptor: int, buffers: Sequence[memoryview], offset: int) -> int:
         offsets.append(offset)
-        read_into(self, buffer, offset)
+        return preadv(descriptor, buffers, offset)
 
-    monkeypatch.setattr(LocalFile, "read_into", counted)
+    monkeypatch.setattr(os, "preadv", counted)
     return offsets
 
 

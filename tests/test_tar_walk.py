@@ -535,6 +535,18 @@ def test_a_member_that_reaches_past_its_inner_tar_is_an_error():
         located(data)
 
 
+@pytest.mark.parametrize("after", ["n01440764_1.JPEG", "folder/" * 40 + "README"])
+def test_an_empty_file_called_tar_holds_nothing(after):
+    data = archives.tar_bytes([("empty.tar", b""), (after, b"x"), ("empty2.tar", b"")])
+    assert len(located(data).images) + located(data).num_others == 1
+
+
+def test_an_inner_tar_without_room_for_a_header_is_an_error():
+    data = archives.tar_bytes([("short.tar", b"x" * 100), ("next", b"")])
+    with pytest.raises(ArchiveError):
+        located(data)
+
+
 def test_endless_extension_headers_are_an_error():
     long_name = sealed(header("././@LongLink", 4, tarfile.GNUTYPE_LONGNAME))
     data = (long_name + b"name".ljust(BLOCK, b"\0")) * 3000

@@ -1,0 +1,232 @@
+"""Fuzzes what reads files that others made; run by hand, not by pytest.
+
+    pip install atheris
+    python tests/fuzz.py tar --seconds 240
+
+Targets:
+  tar: an archive, through the walk of its members.
+  list: a subset list.
+  index: a kept index.
+
+Anything but a right result or a `DatasetError` (of an index: None) ends the run with
+the input that did it. Inputs and findings are kept below the system's folder for
+temporary files, and the next run goes on from them. Each run ends with libFuzzer's
+count of executions, `stat::number_of_executed_units`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import pathlib
+import sys
+import tempfile
+from collections.abc import Callable
+
+import atheris
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+# What is to be watched for branches taken has to be imported anew.
+_WATCHED = ["imagenet2012_subset", "tarfile", "zipfile", "numpy.lib"]
+for _name in ("tarfile", "zipfile"):
+    sys.modules.pop(_name, None)
+with atheris.instrument_imports(include=_WATCHED):
+    import tarfile
+    import zipfile
+
+    from absl import logging
+    from etils import epath
+
+    from imagenet2012_subset import index, synsets
+    from imagenet2012_subset.archive_file import LocalFile
+    from imagenet2012_subset.errors import DatasetError
+    from imagenet2012_subset.locate import Located, locate
+    from imagenet2012_subset.members import Members
+    from imagenet2012_subset.subset_list import read_subset_list
+    from imagenet2012_subset.tar_headers import BLOCK
+    from imagenet2012_subset.tar_walk import Tar, walk
+    from tests import archives
+
+_FOLDER = epath.Path(tempfile.gettempdir()) / "imagenet2012_subset_fuzz"
+_RESEAL = 0x01
+_INDEX_SIZE = 1 << 30
+
+Target = Callable[[bytes], None]
+
+
+class _Archive:
+    """The archive that a fuzzed index is of."""
+
+    path = _FOLDER / "archive.tar"
+    size = _INDEX_SIZE
+    mtime_ns = 1
+
+
+def _written(data: bytes) -> epath.Path:
+    path = _FOLDER / "input"
+    path.write_bytes(data)
+    return path
+
+
+def _check_inside(images: Members, size: int) -> None:
+    assert len(images.names) == len(images.offsets) == len(images.sizes)
+    assert (images.sizes >= 0).all()
+    assert (images.offsets >= 0).all()
+    assert (images.offsets <= size - images.sizes).all()
+
+
+# The first byte says whether headers get the checksum that belongs to them: no fuzzer
+# would find it by trying.
+
+
+def fuzz_tar(data: bytes) -> None:
+    flags, archive = data[:1], bytearray(data[1:])
+    if flags and flags[0] & _RESEAL:
+        for start in range(0, len(archive) - BLOCK + 1, BLOCK):
+            block = archive[start : start + BLOCK]
+            if block[257:262] == b"ustar":
+                block[148:156] = b" " * 8
+                block[148:156] = b"%06o\0 " % sum(block)
+                archive[start : start + BLOCK] = block
+    file = LocalFile(_written(archive))
+    with contextlib.suppress(DatasetError):
+        _check_inside(locate(file).images, file.size)
+    with contextlib.suppress(DatasetError):
+        ((_, members),) = walk(file, [Tar("the archive", 0, file.size)])
+        # Where a header is invalid `tarfile` stops, without an error.
+        theirs = _by_tarfile(archive)
+        assert [member[:3] for member in members[: len(theirs)]] == theirs
+
+
+def _by_tarfile(data: bytes) -> list[tuple[bytes, int, int]]:
+    found: list[tuple[bytes, int, int]] = []
+    with (
+        contextlib.suppress(
+            tarfile.TarError, ValueError, LookupError, ArithmeticError, RecursionError
+        ),
+        tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar,
+    ):
+        for member in tar:
+            if member.isreg():
+                name = member.name.encode("utf-8", "surrogateescape")
+                found.append((name, member.offset_data, member.size))
+    return found
+
+
+def fuzz_list(data: bytes) -> None:
+    with contextlib.suppress(DatasetError):
+        names = read_subset_list(_written(data))
+        assert names
+        assert len(set(names)) == len(names)
+        for name in names:
+            assert name.encode("ascii")
+            assert synsets.training_wnid(name)
+
+
+# The first byte says whether the rest is the index itself, or the `.npy` of the array
+# with that number in an index that is otherwise right, checksums included.
+
+
+def fuzz_index(data: bytes) -> None:
+    path = index.index_path(_FOLDER, _Archive.path)
+    number, rest = data[:1], data[1:]
+    if number and number[0] < len(_ARRAYS):
+        stream = io.BytesIO()
+        with zipfile.ZipFile(stream, "w") as archive:
+            for i, (name, array) in enumerate(_ARRAYS.items()):
+                archive.writestr(name, rest if i == number[0] else array)
+        rest = stream.getvalue()
+    path.write_bytes(rest)
+    located = index.load(_FOLDER, _Archive())
+    if located is not None:
+        _check_inside(located.images, _INDEX_SIZE)
+
+
+def _make_index() -> bytes:
+    rows = [(b"n01440764_%d.JPEG" % i, 512 + i, i, i) for i in (3, 1, 2)]
+    index.save(_FOLDER, _Archive(), Located(Members.from_rows(rows), 1, ("README",)))
+    return index.index_path(_FOLDER, _Archive.path).read_bytes()
+
+
+def _arrays(saved: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(saved)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _tar_seeds() -> list[bytes]:
+    image = ("n01440764_1.JPEG", b"\xff\xd8" + bytes(600))
+    long_name = ("folder/" * 40 + "n01440764_2.JPEG", b"data")
+    seeds = []
+    for tar_format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        files = [image] if tar_format == tarfile.USTAR_FORMAT else [image, long_name]
+        flat = archives.tar_bytes(files, tar_format).rstrip(b"\0")
+        nested = archives.training_tar({"n01440764": [image]}, tar_format).rstrip(b"\0")
+        seeds += [flags + one for flags in (b"\0", b"\1") for one in (flat, nested)]
+    stream = io.BytesIO()
+    sparse = tarfile.TarInfo("n01440764_3.JPEG")
+    sparse.size = BLOCK
+    sparse.pax_headers = {"GNU.sparse.map": "0,512", "GNU.sparse.size": "1024"}
+    with tarfile.open(
+        fileobj=stream, mode="w", pax_headers={"comment": "x", "path": "y"}
+    ) as tar:
+        for kind in (tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, b"Z"):
+            member = tarfile.TarInfo("n01440764_4.JPEG")
+            member.type, member.linkname, member.uid = kind, "target", 8**8
+            tar.addfile(member)
+        tar.addfile(sparse, io.BytesIO(bytes(BLOCK)))
+    return [*seeds, b"\1" + stream.getvalue().rstrip(b"\0")]
+
+
+def _list_seeds() -> list[bytes]:
+    wnids = synsets.wnids()[:3]
+    plain = "\n".join(f"{wnid}_1.JPEG" for wnid in wnids)
+    other = "\ufeff" + "\r\n".join(f"{wnid}/{wnid}_2" for wnid in wnids)
+    return [plain.encode(), other.encode(), b"ILSVRC2012_val_00000001.JPEG\n"]
+
+
+def _index_seeds() -> list[bytes]:
+    arrays = [bytes([i]) + array for i, array in enumerate(_ARRAYS.values())]
+    return [b"\xff" + _make_index(), *arrays]
+
+
+_TARGETS: dict[str, tuple[Target, Callable[[], list[bytes]]]] = {
+    "tar": (fuzz_tar, _tar_seeds),
+    "list": (fuzz_list, _list_seeds),
+    "index": (fuzz_index, _index_seeds),
+}
+
+
+def main() -> None:
+    """Runs one target for so many seconds."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("target", choices=_TARGETS)
+    parser.add_argument("--seconds", type=int, default=60)
+    arguments = parser.parse_args()
+    target, make_seeds = _TARGETS[arguments.target]
+    corpus = _FOLDER / "corpus" / arguments.target
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(make_seeds()):
+        (corpus / f"seed-{number}").write_bytes(seed)
+    logging.set_verbosity(logging.ERROR)
+    options = [
+        f"-max_total_time={arguments.seconds}",
+        f"-artifact_prefix={_FOLDER}/{arguments.target}-",
+        "-max_len=30000",
+        "-len_control=0",
+        "-keep_seed=1",
+        "-use_value_profile=1",
+        "-timeout=10",
+        "-print_final_stats=1",
+        str(corpus),
+    ]
+    atheris.Setup([sys.argv[0], *options], target)
+    atheris.Fuzz()
+
+
+_FOLDER.mkdir(parents=True, exist_ok=True)
+_ARRAYS = _arrays(_make_index())
+
+if __name__ == "__main__":
+    main()
