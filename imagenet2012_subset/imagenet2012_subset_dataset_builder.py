@@ -15,12 +15,17 @@ from etils import epath
 from imagenet2012_subset import selection, synsets
 from imagenet2012_subset.archives import locate_archives, open_archives
 from imagenet2012_subset.config import SubsetConfig
+from imagenet2012_subset.errors import SubsetListError
 from imagenet2012_subset.images import Images
 from imagenet2012_subset.manual_dir import find_manual_dir
 from imagenet2012_subset.plan import plan_split
 from imagenet2012_subset.records import RecordSerializer
 from imagenet2012_subset.registration import register
-from imagenet2012_subset.subset_list import fetch_subset_list
+from imagenet2012_subset.subset_list import (
+    fetch_subset_list,
+    fingerprint,
+    read_subset_list,
+)
 from imagenet2012_subset.takeover import kept_until_replaced, report_leftovers
 from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME
 from imagenet2012_subset.workers import num_workers
@@ -29,6 +34,7 @@ from imagenet2012_subset.write import SplitOutput, unwritable, write_splits
 _SIMCLR_LISTS = (
     "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
 )
+_FINGERPRINT = "training_names_sha256"
 _PACKAGE = epath.Path(__file__).parent
 
 
@@ -110,6 +116,8 @@ class Builder(  # type: ignore[call-arg]
         overwrite = config.download_mode.overwrite_dataset
         if overwrite or not self.data_path.exists():
             report_leftovers(self.data_path)
+        elif self._has_own_list:
+            self._check_built_from(self.builder_config)
         keeping = kept_until_replaced if overwrite else contextlib.nullcontext
         try:
             with keeping(self.data_path):
@@ -124,6 +132,22 @@ class Builder(  # type: ignore[call-arg]
             else:
                 raise
 
+    @property
+    def _has_own_list(self) -> bool:
+        return self.builder_config_name not in self.builder_configs
+
+    def _check_built_from(self, config: SubsetConfig) -> None:
+        """Raises an error if the dataset of this name was built from another list."""
+        built_from = dict(self.info.metadata or {}).get(_FINGERPRINT)
+        if config.is_remote or built_from is None:
+            return
+        if fingerprint(read_subset_list(config.subset_list)) != built_from:
+            raise SubsetListError(
+                config.subset_list,
+                f"is not the list that {self.data_path} was built from",
+                "Give the SubsetConfig another name, or overwrite the dataset",
+            )
+
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(
@@ -134,6 +158,7 @@ class Builder(  # type: ignore[call-arg]
                 }
             ),
             supervised_keys=("image", "label"),
+            metadata=tfds.core.MetadataDict() if self._has_own_list else None,
             homepage="http://image-net.org/",
         )
 
@@ -154,6 +179,8 @@ class Builder(  # type: ignore[call-arg]
         # What takes no time to find out comes first.
         files = open_archives(find_manual_dir(dl_manager))
         listed = fetch_subset_list(config, dl_manager)
+        if self._has_own_list:
+            self.info.metadata[_FINGERPRINT] = fingerprint(listed)
         training, validation = locate_archives(
             files, dl_manager.download_dir / self.name
         )

@@ -109,6 +109,9 @@ def _num_shards(config: ShardConfig, num_bytes: int, num_examples: int) -> int:
     # power of two between them, which is what TFDS takes for a number of shards.
     class UserLimits(ShardConfig):
         max_shard_size = config.max_shard_size
-        min_shard_size = min(config.min_shard_size, config.max_shard_size // 4)
+        min_shard_size = max(1, min(config.min_shard_size, config.max_shard_size // 4))
 
-    return UserLimits.calculate_number_shards(num_bytes, num_examples)
+    powers_of_two = UserLimits.calculate_number_shards(num_bytes, num_examples)
+    with_framing = num_bytes + num_examples * config.overhead
+    at_least = -(-with_framing // config.max_shard_size)
+    return min(num_examples, max(powers_of_two, at_least))

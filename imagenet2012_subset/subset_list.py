@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Iterable
 
 import tensorflow_datasets as tfds
 from etils import epath
@@ -15,6 +17,11 @@ _FORMAT = (
     "A subset list has one training image a line, such as n01440764_18.JPEG "
     "(.JPEG may be missing, n01440764/ may stand before it)"
 )
+
+
+def fingerprint(names: Iterable[str]) -> str:
+    """Returns a SHA-256 in hexadecimal that tells sets of names apart."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
 
 
 def fetch_subset_list(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from etils import epath
 
-from imagenet2012_subset.errors import DatasetError, WriteError
+from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.images import Images
 from imagenet2012_subset.plan import SplitPlan
 from imagenet2012_subset.records import RecordSerializer
@@ -23,7 +23,7 @@ from imagenet2012_subset.tfds_internals import (
     tqdm,
     write_index_file,
 )
-from imagenet2012_subset.threads import Progress, StopFlag, Stopped, run_together
+from imagenet2012_subset.threads import Progress, StopFlag, run_together
 
 # A TFRecord frames each record with its length and two checksums.
 _FRAME_BYTES = 16
@@ -122,7 +122,9 @@ class _ShardWriter:
 
     def write(self, index: int) -> None:
         path = self._split.shard_path(index)
-        records: Iterable[tuple[int, bytes]] = self._records(index, path)
+        errors_of_records: list[Exception] = []
+        records: Iterable[tuple[int, bytes]]
+        records = self._records(index, path, errors_of_records)
         if self._example_writer.file_format == FileFormat.PARQUET:
             # TFDS's adapter takes batches by slicing its argument from the start each
             # time: of an iterator it would drop every record past the hundredth.
@@ -131,14 +133,24 @@ class _ShardWriter:
             positions = self._example_writer.write(path, records)
             if positions:
                 write_index_file(index_file_path(str(path)), positions)
-        except (DatasetError, Stopped):
-            raise
         except Exception as error:
-            if _is_from_storage(error):
-                raise unwritable(path, str(error)) from error
+            if error in errors_of_records:
+                raise
+            # Each format has its own kinds of errors for a disk that fails.
+            raise unwritable(path, str(error)) from error
+
+    def _records(
+        self, index: int, path: epath.Path, errors: list[Exception]
+    ) -> Iterator[tuple[int, bytes]]:
+        try:
+            yield from self._planned_records(index, path)
+        except Exception as error:
+            errors.append(error)
             raise
 
-    def _records(self, index: int, path: epath.Path) -> Iterator[tuple[int, bytes]]:
+    def _planned_records(
+        self, index: int, path: epath.Path
+    ) -> Iterator[tuple[int, bytes]]:
         images, record_sizes = self._split.plan.shard(index)
         examples = iter(self._generate_examples(images))
         names = images.members.names.tolist()
@@ -150,14 +162,6 @@ class _ShardWriter:
                 raise _not_planned(path, planned, (key, len(record)))
             yield self._hasher.hash_key(key), record
             self._progress(1)
-
-
-def _is_from_storage(error: Exception) -> bool:
-    # TensorFlow's errors do not derive from OSError, and ArrayRecord's are plain
-    # RuntimeErrors and ValueErrors that carry an Abseil status.
-    return isinstance(error, (OSError, RuntimeError, ValueError)) or type(
-        error
-    ).__module__.startswith("tensorflow")
 
 
 def unwritable(path: epath.Path, reason: str) -> WriteError:

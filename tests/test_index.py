@@ -4,6 +4,7 @@ import errno
 import os
 import pathlib
 import tempfile
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
@@ -160,6 +161,19 @@ def test_any_changed_byte_gives_no_index_or_the_same(folder, saved):
         damaged = bytearray(data)
         damaged[at] ^= (0xFF, 0x04, 0x01)[at % 3]
         assert _load(folder, bytes(damaged)) in (None, values), at
+
+
+def test_a_damaged_length_takes_no_memory(folder, saved):
+    data, _ = saved
+    assert data.count(b"(3,)" + b" " * 8) > 1
+    damaged = data.replace(b"(3,)" + b" " * 8, b"(999999999,)")
+    tracemalloc.start()
+    try:
+        assert _load(folder, damaged) is None
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 24
 
 
 @settings(deadline=None, max_examples=200)

@@ -11,7 +11,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 import imagenet2012_subset
-from imagenet2012_subset import SubsetConfig, WriteError
+from imagenet2012_subset import SubsetConfig, SubsetListError, WriteError
 from tests import archives, tfds_builder
 from tests.conftest import read_split
 
@@ -186,6 +186,21 @@ def test_decoded_images_are_rgb(build):
     for example in build().as_dataset(split="train").as_numpy_iterator():
         assert example["image"].dtype == np.uint8
         assert example["image"].shape == (30, 40, 3)
+
+
+def test_another_list_under_the_name_of_a_built_subset(build, small_data, tmp_path):
+    built = build()
+    reordered = tmp_path / "reordered.txt"
+    reordered.write_text("\n".join(sorted(small_data.listed)))
+    assert build(subset_list=reordered).data_path == built.data_path
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join(small_data.listed[1:]))
+    with pytest.raises(SubsetListError, match=r"not the list that .* was built from"):
+        build(subset_list=other)
+    again = build(
+        subset_list=other, download_mode=tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
+    )
+    assert len(_names(again, "train")) == len(small_data.listed) - 1
 
 
 def test_config_wants_a_folder_name_and_a_list():

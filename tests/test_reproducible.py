@@ -41,7 +41,7 @@ def test_any_number_of_workers_in_any_process(tmp_path):
         arguments = [sys.executable, "-c", _BUILD, DUMMY_DATA, data_dir, workers]
         subprocess.run(arguments, check=True)
         built.append(_files(data_dir / "imagenet2012_subset" / "dummy" / "5.0.0"))
-    assert len(built[0]) == 5 + 5 + 3
+    assert len(built[0]) == 5 + 5 + 4
     assert built[1] == built[0]
     assert built[2] == built[0]
 

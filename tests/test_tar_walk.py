@@ -516,6 +516,13 @@ def test_a_member_of_unknown_type_and_absurd_size_ends_the_tar(size):
     assert not _right_or_an_error(data, walked)
 
 
+def test_a_size_that_is_not_octal_is_an_error():
+    block = header("n01440764_1.JPEG", 9)
+    block[124:136] = b"00000000009\0"
+    with pytest.raises(ArchiveError, match="no valid tar header at byte 0"):
+        walked(sealed(block) + bytes(BLOCK) + END_OF_ARCHIVE)
+
+
 def test_a_negative_size_is_an_error():
     data = sealed(header("n01440764_1.JPEG", -BLOCK)) + END_OF_ARCHIVE
     with pytest.raises(ArchiveError):
@@ -533,6 +540,15 @@ def test_a_member_that_reaches_past_its_inner_tar_is_an_error():
     data = archives.tar_bytes([("n01440764.tar", inner), ("other", bytes(9 * BLOCK))])
     with pytest.raises(ArchiveError, match=r"n01440764\.tar ends at byte 1,536"):
         located(data)
+
+
+def test_what_macos_puts_beside_a_tar_is_no_tar():
+    inner = archives.tar_bytes([("n01440764_1.JPEG", b"x")])
+    beside = b"\0\x05\x16\x07" + b"Mac OS X".ljust(600)
+    data = archives.tar_bytes([("./._n01440764.tar", beside), ("n01440764.tar", inner)])
+    found = located(data)
+    assert found.others == ("./._n01440764.tar",)
+    assert _named_bytes(found, data) == [("n01440764_1.JPEG", b"x")]
 
 
 @pytest.mark.parametrize("after", ["n01440764_1.JPEG", "folder/" * 40 + "README"])
