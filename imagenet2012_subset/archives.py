@@ -36,7 +36,7 @@ def open_archives(manual_dir: epath.Path) -> list[ArchiveFile]:
 def locate_archives(
     files: Sequence[ArchiveFile], index_folder: epath.Path | None
 ) -> list[Archive]:
-    """Finds the images of archives, in all of them at the same time.
+    """Finds the images of archives, one archive after the other.
 
     Args:
       files: the archives.
@@ -60,7 +60,9 @@ def locate_archives(
         tasks = [
             functools.partial(locate, file, on_progress=on_progress) for file in unknown
         ]
-        walked = iter(run_together(tasks, max(1, len(tasks)), stop))
+        # Each walk has work for the interpreter after every read, so two at once wait
+        # for each other more than for the disk.
+        walked = iter(run_together(tasks, num_threads=1, stop=stop))
     archives = []
     for file, kept in zip(files, known, strict=True):
         archives.append(Archive(file, kept or next(walked)))

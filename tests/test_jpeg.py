@@ -104,6 +104,12 @@ def test_bytes_that_are_no_image_are_defective(name, start, rest):
     assert jpeg.defect(name, start + rest) is not None
 
 
+@pytest.mark.parametrize("name", [CMYK[0], PNG])
+def test_what_cannot_be_converted_is_defective_however_it_looks(name):
+    skeleton = b"\xff\xd8\xff\xda\x00\x02no pixels\xff\xd9"
+    assert jpeg.defect(name, skeleton).startswith("does not decode as an image")
+
+
 @pytest.mark.parametrize("data", [b"<html>404</html>", b"n01440764_1.JPEG\n"])
 def test_a_text_is_defective_and_the_reason_fits_one_line(data):
     problem = jpeg.defect(NAME, data)
