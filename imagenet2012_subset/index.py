@@ -27,7 +27,7 @@ _COLUMNS = {
 
 def index_path(folder: epath.Path, archive: epath.Path) -> epath.Path:
     """Returns where the index of the archive at this path is kept, below `folder`."""
-    place = hashlib.sha256(os.fspath(archive.resolve()).encode()).hexdigest()[:12]
+    place = hashlib.sha256(os.fsencode(archive.resolve())).hexdigest()[:12]
     return folder / f"{archive.name}.{place}.index.npz"
 
 

@@ -16,6 +16,8 @@ from imagenet2012_subset.tfds_internals import (
     get_shard_boundaries,
 )
 
+_MAX_POWER_OF_TWO = 1024
+
 
 @dataclasses.dataclass(frozen=True)
 class SplitPlan:
@@ -111,7 +113,10 @@ def _num_shards(config: ShardConfig, num_bytes: int, num_examples: int) -> int:
         max_shard_size = config.max_shard_size
         min_shard_size = max(1, min(config.min_shard_size, config.max_shard_size // 4))
 
-    powers_of_two = UserLimits.calculate_number_shards(num_bytes, num_examples)
     with_framing = num_bytes + num_examples * config.overhead
     at_least = -(-with_framing // config.max_shard_size)
+    if at_least > _MAX_POWER_OF_TWO:
+        # Past this TFDS looks for a multiple of it, endlessly where there is none.
+        return min(num_examples, at_least)
+    powers_of_two = UserLimits.calculate_number_shards(num_bytes, num_examples)
     return min(num_examples, max(powers_of_two, at_least))

@@ -8,12 +8,21 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import hypothesis
 import pytest
 import tensorflow_datasets as tfds
 
 import imagenet2012_subset
 from imagenet2012_subset import SubsetConfig
 from tests import archives
+
+# A busy machine is no fault of the code's.
+hypothesis.settings.register_profile(
+    "untimed",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("untimed")
 
 DUMMY_DATA = pathlib.Path(__file__).parent.parent / "dummy_data"
 REAL_DATA_VARIABLE = "IMAGENET2012_SUBSET_REAL_DATA"

@@ -163,11 +163,14 @@ def test_any_changed_byte_gives_no_index_or_the_same(folder, saved):
         assert _load(folder, bytes(damaged)) in (None, values), at
 
 
-def test_a_damaged_length_takes_no_memory(folder, saved):
-    data, _ = saved
-    said = b"'shape': (3,), }" + b" " * 6
+def test_a_damaged_length_takes_no_memory(folder):
+    rows = [(b"n01440764_%d.JPEG" % i, 512, 1, 0) for i in range(3000)]
+    index.save(folder, _Archive(), Located(Members.from_rows(rows), 0, ()))
+    said = b"'shape': (3000,), }" + b" " * 6
+    data = path_in(folder).read_bytes()
     assert said in data
-    damaged = data.replace(said, b"'shape': (9999999,), }")
+    damaged = data.replace(said, b"'shape': (19993000,), }".ljust(len(said)))
+    assert len(damaged) == len(data)
     tracemalloc.start()
     try:
         assert _load(folder, damaged) is None
