@@ -38,7 +38,7 @@ Builder(
 """
 
 
-def _start(small_data, data_dir, seconds_per_image=0.0, **popen):
+def _start(small_data, data_dir, seconds_per_image=0.0):
     command = [sys.executable, "-c", _BUILD, small_data.manual_dir]
     command += [small_data.subset_list, data_dir, str(seconds_per_image)]
     process = subprocess.Popen(
@@ -46,7 +46,8 @@ def _start(small_data, data_dir, seconds_per_image=0.0, **popen):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **popen,
+        # A shell's background job ignores interrupts, and would hand that down.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout.readline() == "begin\n"
     return process
