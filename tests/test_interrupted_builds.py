@@ -18,7 +18,9 @@ from tests import archives
 from tests.conftest import read_split
 
 _BUILD = """
-import sys, time
+import signal, sys, time
+# A shell's background job ignores interrupts, and hands that down.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import tensorflow_datasets as tfds
 from imagenet2012_subset import Builder, SubsetConfig
 from imagenet2012_subset.images import Images
@@ -46,8 +48,6 @@ def _start(small_data, data_dir, seconds_per_image=0.0):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell's background job ignores interrupts, and would hand that down.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout.readline() == "begin\n"
     return process
