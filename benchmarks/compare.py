@@ -57,10 +57,11 @@ def main() -> int:
         ],
     )
     walks = {
-        "both at the same time, as a build does": runs.walk("both"),
+        "both archives, as a build does": runs.walk("both"),
         "training, many in flight": runs.walk("training"),
         "training, one at a time": runs.walk("training", in_flight=1),
-        "validation (one tar, so one at a time)": runs.walk("validation"),
+        "validation, many in flight": runs.walk("validation"),
+        "validation, one at a time": runs.walk("validation", in_flight=1),
     }
     _print_table(
         "header walk | headers | seconds | headers a second",

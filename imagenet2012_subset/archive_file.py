@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import concurrent.futures
+import mmap
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError
+
+# Where the platform takes no advice on what to read ahead, threads keep several reads
+# under way instead.
+_PORTABLE_READS = 16
 
 _CHANGED = (
     "The file changed or its disk failed while it was being read; see that nothing "
@@ -37,8 +43,14 @@ class ArchiveFile(Protocol):
           ArchiveError: if the file cannot be read or ends before the buffer is full.
         """
 
-    def read_each(self, buffers: Iterable[memoryview], offsets: Iterable[int]) -> None:
-        """Fills a buffer from each offset; buffers beyond them stay as they are."""
+    def read_each(self, buffers: Iterable[memoryview], offsets: Sequence[int]) -> None:
+        """Fills a buffer from each offset; buffers beyond them stay as they are.
+
+        What the platform fetched along with each it may forget.
+
+        Raises:
+          ArchiveError: as `read_into`.
+        """
 
     def read(self, offset: int, size: int) -> bytes:
         """Returns the `size` bytes that start at `offset`.
@@ -49,6 +61,12 @@ class ArchiveFile(Protocol):
 
     def will_need(self, offset: int, size: int) -> None:
         """Lets the platform fetch the bytes ahead of a later read, if it can."""
+
+    def will_need_each(self, offsets: Sequence[int], size: int) -> None:
+        """The same, for `size` bytes from each offset."""
+
+    def will_not_need(self, offset: int, size: int) -> None:
+        """Lets the platform forget the bytes, if it keeps them in memory."""
 
 
 def open_archive(path: epath.Path) -> ArchiveFile:
@@ -96,7 +114,7 @@ class LocalFile:
                 raise _ends_early(self.path, offset + done)
             done += count
 
-    def read_each(self, buffers: Iterable[memoryview], offsets: Iterable[int]) -> None:
+    def read_each(self, buffers: Iterable[memoryview], offsets: Sequence[int]) -> None:
         preadv, descriptor = os.preadv, self._descriptor
         for buffer, offset in zip(buffers, offsets, strict=False):
             try:
@@ -105,6 +123,8 @@ class LocalFile:
                 raise _unreadable(self.path, offset, error) from error
             if count < len(buffer):
                 self.read_into(buffer[count:], offset + count)
+            page = offset // mmap.PAGESIZE * mmap.PAGESIZE
+            self.will_not_need(page, mmap.PAGESIZE)
 
     def read(self, offset: int, size: int) -> bytes:
         try:
@@ -120,6 +140,13 @@ class LocalFile:
     def will_need(self, offset: int, size: int) -> None:
         os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_WILLNEED)
 
+    def will_need_each(self, offsets: Sequence[int], size: int) -> None:
+        for offset in offsets:
+            os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_WILLNEED)
+
+    def will_not_need(self, offset: int, size: int) -> None:
+        os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_DONTNEED)
+
 
 class PortableFile:
     """A file on any platform, or any storage that `etils.epath` opens.
@@ -133,14 +160,21 @@ class PortableFile:
         self.size = status.length
         self.mtime_ns = int(status.mtime) * 10**9
         self._per_thread = threading.local()
+        self._threads = concurrent.futures.ThreadPoolExecutor(_PORTABLE_READS)
         with path.open("rb"):
             pass  # What cannot be opened must fail now, not in a worker.
 
     def read_into(self, buffer: memoryview, offset: int) -> None:
         buffer[:] = self.read(offset, len(buffer))
 
-    def read_each(self, buffers: Iterable[memoryview], offsets: Iterable[int]) -> None:
-        for buffer, offset in zip(buffers, offsets, strict=False):
+    def read_each(self, buffers: Iterable[memoryview], offsets: Sequence[int]) -> None:
+        places = list(zip(buffers, offsets, strict=False))
+        shares = [places[start::_PORTABLE_READS] for start in range(_PORTABLE_READS)]
+        for _ in self._threads.map(self._read_share, filter(None, shares)):
+            pass
+
+    def _read_share(self, places: Sequence[tuple[memoryview, int]]) -> None:
+        for buffer, offset in places:
             self.read_into(buffer, offset)
 
     def read(self, offset: int, size: int) -> bytes:
@@ -156,6 +190,12 @@ class PortableFile:
         return data
 
     def will_need(self, offset: int, size: int) -> None:
+        del offset, size
+
+    def will_need_each(self, offsets: Sequence[int], size: int) -> None:
+        del offsets, size
+
+    def will_not_need(self, offset: int, size: int) -> None:
         del offset, size
 
 

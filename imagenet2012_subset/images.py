@@ -51,18 +51,22 @@ class Images:
         Raises:
           ArchiveError: if what lies there is not the image that was located.
         """
-        member = self.members[index]
-        data = jpeg.to_rgb_jpeg(member.name, self._read(member))
-        return Image(member.name, synsets.wnid(member.name), data)
+        return self._image(self.members[index])
 
     def __iter__(self) -> Iterator[Image]:
-        """Reads all images in turn, with the next ones asked for ahead."""
-        for index in range(min(_READ_AHEAD, len(self))):
-            self._will_need(index)
-        for index in range(len(self)):
-            if index + _READ_AHEAD < len(self):
-                self._will_need(index + _READ_AHEAD)
-            yield self[index]
+        """Reads all images in turn, with the next ones asked for ahead.
+
+        The platform need not keep what was read: images are many, and each is read
+        once, so they would take the place of all else that it caches.
+        """
+        members = list(self.members)
+        for member in members[:_READ_AHEAD]:
+            self.file.will_need(*_place(member))
+        for index, member in enumerate(members):
+            if index + _READ_AHEAD < len(members):
+                self.file.will_need(*_place(members[index + _READ_AHEAD]))
+            yield self._image(member)
+            self.file.will_not_need(*_place(member))
 
     def take(self, indices: npt.ArrayLike) -> Images:
         """Returns the images at `indices`, in that order."""
@@ -80,14 +84,14 @@ class Images:
                 sizes[index] = len(self[index].data)
         return sizes
 
-    def _will_need(self, index: int) -> None:
-        member = self.members[index]
-        self.file.will_need(member.offset - BLOCK, BLOCK + member.size)
+    def _image(self, member: Member) -> Image:
+        data = jpeg.to_rgb_jpeg(member.name, self._read(member))
+        return Image(member.name, synsets.wnid(member.name), data)
 
     def _read(self, member: Member) -> bytes:
         # The header is read again along with its image: a kept index that does not
         # fit, or an archive that changes meanwhile, is noticed at no cost.
-        block = self.file.read(member.offset - BLOCK, BLOCK + member.size)
+        block = self.file.read(*_place(member))
         data = block[BLOCK:]
         if zlib.crc32(memoryview(block)[:BLOCK]) != member.header_crc:
             raise ArchiveError(
@@ -105,3 +109,8 @@ class Images:
                 "(python -m imagenet2012_subset check --sha256)",
             )
         return data
+
+
+def _place(member: Member) -> tuple[int, int]:
+    """Returns the offset and the length of an image with its header, in bytes."""
+    return member.offset - BLOCK, BLOCK + member.size

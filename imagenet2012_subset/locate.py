@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import NamedTuple
 
-from imagenet2012_subset.archive_file import ArchiveFile, LocalFile
+from imagenet2012_subset.archive_file import ArchiveFile
 from imagenet2012_subset.members import Members
-from imagenet2012_subset.tar_walk import IN_FLIGHT, Tar, TarMember, walk
-
-# Where the platform takes no advice on what to read ahead, threads keep several reads
-# under way instead.
-_PORTABLE_THREADS = 16
+from imagenet2012_subset.tar_part import Tar, TarMembers
+from imagenet2012_subset.tar_walk import IN_FLIGHT, walk
 
 _MAX_OTHERS = 5
 
@@ -57,18 +54,26 @@ def locate(
     Raises:
       ArchiveError: if the archive is cut off or a header in it is invalid.
     """
-    found = _Found()
-    tars = []
-    for _, members in walk(file, [Tar("the archive", 0, file.size)], in_flight=1):
-        tars = [_as_tar(member) for member in members if _is_tar(member)]
-        found.add([member for member in members if not _is_tar(member)])
+    whole = Tar("the archive", 0, file.size)
+    ((_, members),) = walk(
+        file, [whole], in_flight=in_flight, on_progress=lambda _: on_progress(0)
+    )
+    are_tars = list(map(_is_tar, members.names))
+    inner = members.take([i for i, is_tar in enumerate(are_tars) if is_tar])
+    tars = [
+        Tar(name.decode(errors="replace"), offset, offset + size)
+        for name, offset, size, _ in zip(*inner, strict=True)
+    ]
+    direct = members.take([i for i, is_tar in enumerate(are_tars) if not is_tar])
     on_progress(file.size - sum(tar.end - tar.start for tar in tars))
 
-    found_in: dict[Tar, _Found] = {}
-    for tar, members in _walk_all(file, tars, in_flight, on_progress):
-        found_in[tar] = _Found()
-        found_in[tar].add(members)
-    parts = [found, *(found_in[tar] for tar in tars)]
+    found_in = {
+        tar: _sort_out(members)
+        for tar, members in walk(
+            file, tars, in_flight=in_flight, on_progress=on_progress
+        )
+    }
+    parts = [_sort_out(direct), *(found_in[tar] for tar in tars)]
     others = [name for part in parts for name in part.others]
     return Located(
         images=Members.concatenate([part.images for part in parts]),
@@ -77,50 +82,29 @@ def locate(
     )
 
 
-class _Found:
-    """The images among members; columns, since there are more than a million."""
+class _Found(NamedTuple):
+    """As `Located`, of one tar."""
 
-    def __init__(self) -> None:
-        self.images = Members.from_rows(())
-        self.num_others = 0
-        self.others: list[str] = []
-
-    def add(self, members: list[TarMember]) -> None:
-        rows = []
-        for member in members:
-            if match := _IMAGE_PATH.fullmatch(member.name):
-                rows.append((match[1], *member[1:]))
-            else:
-                self.num_others += 1
-                if len(self.others) < _MAX_OTHERS:
-                    self.others.append(member.name.decode(errors="replace"))
-        self.images = Members.from_rows(rows)
+    images: Members
+    num_others: int
+    others: list[str]
 
 
-def _walk_all(
-    file: ArchiveFile,
-    tars: list[Tar],
-    in_flight: int,
-    on_progress: Callable[[int], None],
-) -> Iterator[tuple[Tar, list[TarMember]]]:
-    if isinstance(file, LocalFile):
-        yield from walk(file, tars, in_flight=in_flight, on_progress=on_progress)
-        return
-
-    def walk_one(tar: Tar) -> tuple[Tar, list[TarMember]]:
-        (walked,) = walk(file, [tar], in_flight=1, on_progress=on_progress)
-        return walked
-
-    with concurrent.futures.ThreadPoolExecutor(_PORTABLE_THREADS) as threads:
-        yield from threads.map(walk_one, tars)
+def _sort_out(members: TarMembers) -> _Found:
+    """Tells images from other files; in columns, as there are more than a million."""
+    paths = list(map(_IMAGE_PATH.fullmatch, members.names))
+    others = [name for name, path in zip(members.names, paths, strict=True) if not path]
+    if others:
+        members = members.take([i for i, path in enumerate(paths) if path])
+    images = members._replace(names=[path[1] for path in paths if path])
+    return _Found(
+        Members.from_columns(*images),
+        len(others),
+        [name.decode(errors="replace") for name in others[:_MAX_OTHERS]],
+    )
 
 
-def _is_tar(member: TarMember) -> bool:
+def _is_tar(name: bytes) -> bool:
     # macOS puts a `._x.tar` of its own beside each `x.tar` that it packs.
-    name = member.name.rpartition(b"/")[2]
+    name = name.rpartition(b"/")[2]
     return name.endswith(b".tar") and not name.startswith(b"._")
-
-
-def _as_tar(member: TarMember) -> Tar:
-    name = member.name.decode(errors="replace")
-    return Tar(name, member.offset, member.offset + member.size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +55,13 @@ class Members:
             int(self.header_crcs[index]),
         )
 
+    def __iter__(self) -> Iterator[Member]:
+        columns = self.offsets, self.sizes, self.header_crcs
+        for name, *numbers in zip(
+            self.names.tolist(), *(column.tolist() for column in columns), strict=True
+        ):
+            yield Member(name.decode("ascii"), *numbers)
+
     def take(self, indices: npt.ArrayLike) -> Members:
         """Returns the members at `indices` (or where a boolean array is true)."""
         chosen = np.asarray(indices)
@@ -68,10 +75,14 @@ class Members:
         )
 
     @classmethod
-    def from_rows(cls, rows: Sequence[tuple[bytes, int, int, int]]) -> Members:
-        """Builds the columns from (name, offset, size, header_crc) rows."""
-        columns = zip(*rows, strict=True) if rows else ((), (), (), ())
-        names, offsets, sizes, header_crcs = columns
+    def from_columns(
+        cls,
+        names: Sequence[bytes] = (),
+        offsets: Sequence[int] = (),
+        sizes: Sequence[int] = (),
+        header_crcs: Sequence[int] = (),
+    ) -> Members:
+        """Makes arrays of the columns; of none, no members."""
         return cls(
             np.array(names, dtype=np.bytes_),
             np.array(offsets, dtype=np.int64),
@@ -83,7 +94,7 @@ class Members:
     def concatenate(cls, parts: Sequence[Members]) -> Members:
         """Joins several archives' parts, one after the other."""
         if not parts:
-            return cls.from_rows(())
+            return cls.from_columns()
         return cls(
             np.concatenate([part.names for part in parts]),
             np.concatenate([part.offsets for part in parts]),

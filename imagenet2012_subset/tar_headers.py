@@ -19,6 +19,10 @@ BLOCK = tarfile.BLOCKSIZE  # Headers and data start at multiples of 512 bytes.
 # than this is damaged, and must not be read into memory.
 _MAX_EXTENSION_BYTES = 64 << 10
 
+# Most images are shorter than a piece, and few are longer than the whole search.
+_SEARCH_PIECE = 64 << 10
+_SEARCH_BYTES = 1 << 20
+
 _NAME = slice(0, 100)  # Fields of a header, as POSIX.1-1988 (ustar) lays them out.
 _SIZE_DIGITS = slice(124, 135)
 _SIZE_END = 135
@@ -54,24 +58,61 @@ def parse_plain(blocks: npt.NDArray[np.uint8]) -> PlainHeaders:
     and a name that ends at its first NUL. Everything else (pax, GNU long names, links,
     directories, binary sizes, a wrong checksum) is left to `read_any`.
     """
-    names = np.ascontiguousarray(blocks[:, _NAME]).view("S100").ravel().tolist()
+    names = np.ascontiguousarray(blocks[:, _NAME]).view("S100").ravel()
+    name_lengths = np.char.str_len(names)
     size_digits = blocks[:, _SIZE_DIGITS] - np.uint8(ord("0"))
-    checksum_digits = blocks[:, _CHECKSUM_DIGITS] - np.uint8(ord("0"))
-    byte_sums = blocks.sum(axis=1, dtype=np.int64)
-    checksum_field_sums = blocks[:, _CHECKSUM].sum(axis=1, dtype=np.int64)
-    checksums = byte_sums - checksum_field_sums + 8 * ord(" ")
     is_plain = (
-        (blocks[:, _TYPE] == ord("0"))
-        & (blocks[:, _MAGIC] == np.frombuffer(b"ustar", np.uint8)).all(axis=1)
+        _are_sealed(blocks)
+        & (blocks[:, _TYPE] == ord("0"))
         & (blocks[:, _PREFIX_START] == 0)
         & (size_digits < 8).all(axis=1)
-        & np.isin(blocks[:, _SIZE_END], (0, ord(" ")))
-        & (checksum_digits < 8).all(axis=1)
-        & np.isin(blocks[:, _CHECKSUM_DIGITS.stop], (0, ord(" ")))
-        & (checksum_digits @ _OCTAL_6 == checksums)
-        & np.fromiter((name != b"" and b"\0" not in name for name in names), np.bool_)
+        & _ends_number(blocks[:, _SIZE_END])
+        & (name_lengths > 0)
+        & (name_lengths == np.count_nonzero(blocks[:, _NAME], axis=1))
     )
-    return PlainHeaders(is_plain.tolist(), names, (size_digits @ _OCTAL_11).tolist())
+    return PlainHeaders(
+        is_plain.tolist(), names.tolist(), (size_digits @ _OCTAL_11).tolist()
+    )
+
+
+def find_header(file: ArchiveFile, start: int, end: int) -> int | None:
+    """Returns where the next block that looks like a header lies, of whatever kind.
+
+    It need not be one: a member's data may hold tar headers as well. None if there is
+    none within a megabyte.
+
+    Args:
+      file: the archive.
+      start: where to begin, in bytes; blocks are counted from here.
+      end: where to stop at the latest.
+    """
+    for offset in range(start, min(end, start + _SEARCH_BYTES), _SEARCH_PIECE):
+        num_blocks = min(_SEARCH_PIECE, end - offset) // BLOCK
+        piece = file.read(offset, num_blocks * BLOCK)
+        sealed = _are_sealed(np.frombuffer(piece, np.uint8).reshape(-1, BLOCK))
+        if sealed.any():
+            return offset + BLOCK * int(sealed.argmax())
+    return None
+
+
+def _are_sealed(blocks: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Returns which blocks have a header's magic and its checksum."""
+    checksum_digits = blocks[:, _CHECKSUM_DIGITS] - np.uint8(ord("0"))
+    byte_sums = blocks.sum(axis=1, dtype=np.uint32)
+    checksum_field_sums = blocks[:, _CHECKSUM].sum(axis=1, dtype=np.uint32)
+    checksums = byte_sums - checksum_field_sums + 8 * ord(" ")
+    sealed: npt.NDArray[np.bool_] = (
+        (blocks[:, _MAGIC] == np.frombuffer(b"ustar", np.uint8)).all(axis=1)
+        & (checksum_digits < 8).all(axis=1)
+        & _ends_number(blocks[:, _CHECKSUM_DIGITS.stop])
+        & (checksum_digits @ _OCTAL_6 == checksums)
+    )
+    return sealed
+
+
+def _ends_number(column: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    ends: npt.NDArray[np.bool_] = (column == 0) | (column == ord(" "))
+    return ends
 
 
 class AnyHeader(NamedTuple):

@@ -3,49 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from imagenet2012_subset.archive_file import ArchiveFile
-from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.tar_headers import BLOCK, parse_plain, read_any
+from imagenet2012_subset.tar_headers import BLOCK, parse_plain
+from imagenet2012_subset.tar_part import Part, Tar, TarMembers
 
 # 256 headers asked for ahead are what one disk serves at its best; more gain nothing.
 IN_FLIGHT = 256
+# To find where a part begins takes as long as to walk a few dozen members.
+MEMBERS_A_PART = 1024
 
-
-class Tar(NamedTuple):
-    """A tar inside an archive, or the archive itself.
-
-    Attributes:
-      name: what to call it in an error.
-      start: its first byte, from the start of the archive.
-      end: the byte after its last.
-    """
-
-    name: str
-    start: int
-    end: int
-
-
-class TarMember(NamedTuple):
-    """A regular file in a tar.
-
-    Attributes:
-      name: with its folders, as bytes.
-      offset: of its data from the start of the archive, in bytes.
-      size: of its data, in bytes.
-      header_crc: CRC-32 of the 512 bytes before the data, its last header block.
-    """
-
-    name: bytes
-    offset: int
-    size: int
-    header_crc: int
+_ROUNDS_A_REPORT = 16
 
 
 def walk(
@@ -53,19 +24,23 @@ def walk(
     tars: Iterable[Tar],
     *,
     in_flight: int = IN_FLIGHT,
+    members_a_part: int = MEMBERS_A_PART,
     on_progress: Callable[[int], None] = lambda _: None,
-) -> Iterator[tuple[Tar, list[TarMember]]]:
+) -> Iterator[tuple[Tar, TarMembers]]:
     """Yields each tar with its regular files, in the order in which they are done.
 
     A header says where the next one is, so one tar takes as many reads after each
     other as it has members. Many tars are therefore walked in step: the next header of
-    each is asked for ahead, and read when its turn comes round again.
+    each is asked for ahead, and read when its turn comes round again. Where there are
+    fewer tars than that, long ones are cut in parts.
 
     Args:
       file: the archive that holds the tars.
       tars: which of its parts to walk.
-      in_flight: how many tars to walk in step.
-      on_progress: called with the number of bytes passed since the last call.
+      in_flight: how many headers to ask for ahead.
+      members_a_part: how many members a part of a tar has at the least, about.
+      on_progress: called with the number of bytes passed since the last call; below
+        zero where some have to be passed again.
 
     Raises:
       ArchiveError: if a header is invalid, or a member reaches past its tar's end.
@@ -73,90 +48,108 @@ def walk(
         by what was to be in it.
     """
     waiting = iter(tars)
-    batch = max(1, in_flight // 2)
-    blocks = np.zeros((batch, BLOCK), np.uint8)
-    rows = [memoryview(blocks[i]) for i in range(batch)]
-    walks: list[_Walk] = []
-    while True:
-        for tar in itertools.islice(waiting, in_flight - len(walks)):
-            walks.append(_Walk(file, tar))
-            walks[-1].ask_for_header()
+    in_step = _InStep(file, max(1, in_flight // 2))
+    walks: list[_TarWalk] = []
+    reported = finished = 0
+    for rounds in itertools.count():
+        room = in_flight - len(in_step.parts)
+        for tar in itertools.islice(waiting, room):
+            walks.append(_TarWalk(file, tar))
+            in_step.add([walks[-1].part])
         if not walks:
             return
-        passed = 0
-        # While the headers of one batch are parsed, the disk fetches another's.
-        for start in range(0, len(walks), batch):
-            passed += _read_headers(file, walks[start : start + batch], blocks, rows)
-        on_progress(passed)
-        for one in walks:
-            if one.is_done:
-                yield one.tar, list(map(TarMember._make, one.found))
+        if len(in_step.parts) < in_flight:
+            for part in list(in_step.parts):
+                in_step.add(part.cut(members_a_part, in_flight - len(in_step.parts)))
+        in_step.pass_headers()
+        done = [one for one in walks if one.part.is_done and one.join()]
         walks = [one for one in walks if not one.is_done]
+        finished += sum(one.tar.end - one.tar.start for one in done)
+        if done or rounds % _ROUNDS_A_REPORT == 0:
+            passed = finished + sum(one.passed for one in walks)
+            on_progress(passed - reported)
+            reported = passed
+        for one in done:
+            yield one.tar, one.found
 
 
-def _read_headers(
-    file: ArchiveFile,
-    walks: Sequence[_Walk],
-    blocks: npt.NDArray[np.uint8],
-    rows: Sequence[memoryview],
-) -> int:
-    """Takes each walk a header further; returns how many bytes they passed in all."""
-    before = sum(one.position for one in walks)
-    going_on = [one for one in walks if not one.is_done]
-    file.read_each(rows, [one.position for one in going_on])
-    headers = parse_plain(blocks[: len(going_on)])
-    for one, row, name, size, is_plain in zip(
-        going_on, rows, headers.names, headers.sizes, headers.is_plain, strict=False
-    ):
-        # A global pax header may say something of all members that follow it.
-        if is_plain and not one.pax_globals:
-            one.add(name, one.position + BLOCK, size, zlib.crc32(row))
-        elif any(row):
-            one.add_any()
-        else:
-            one.position = one.tar.end
-        one.ask_for_header()
-    return sum(min(one.position, one.tar.end) for one in walks) - before
+class _InStep:
+    """Parts that go from header to header in turn.
+
+    Attributes:
+      parts: those that are not done.
+    """
+
+    def __init__(self, file: ArchiveFile, batch: int):
+        self.parts: list[Part] = []
+        self._file = file
+        self._batch = batch
+        self._blocks = np.zeros((batch, BLOCK), np.uint8)
+        self._rows = [memoryview(self._blocks[i]) for i in range(batch)]
+
+    def add(self, parts: Sequence[Part]) -> None:
+        """Lets further parts walk along."""
+        going_on = [part for part in parts if not part.is_done]
+        self._file.will_need_each([part.position for part in going_on], BLOCK)
+        self.parts += going_on
+
+    def pass_headers(self) -> None:
+        """Takes each part a header further."""
+        # While the headers of one batch are parsed, the disk fetches another's.
+        for start in range(0, len(self.parts), self._batch):
+            self._pass_headers(self.parts[start : start + self._batch])
+        self.parts = [part for part in self.parts if not part.is_done]
+
+    def _pass_headers(self, parts: Sequence[Part]) -> None:
+        parts = [part for part in parts if not part.is_done]
+        self._file.read_each(self._rows, [part.position for part in parts])
+        headers = parse_plain(self._blocks[: len(parts)])
+        for part, block, is_plain, name, size in zip(
+            parts, self._rows, *headers, strict=False
+        ):
+            # An earlier part of the same tar may just have dropped it.
+            if not part.is_done:
+                part.pass_header(block, is_plain, name, size)
+        asked = [part.position for part in parts if not part.is_done]
+        self._file.will_need_each(asked, BLOCK)
 
 
-class _Walk:
-    """How far the walk of one tar has come."""
+class _TarWalk:
+    """What is certain of a tar: its parts, joined from the first one on.
+
+    Attributes:
+      tar: what is walked.
+      part: the first that is not joined, which begins where the ones before ended.
+      found: the regular files of those that are.
+      is_done: whether all are.
+    """
 
     def __init__(self, file: ArchiveFile, tar: Tar):
         self.tar = tar
-        self.position = tar.start
+        self.part = Part(file, tar, tar.start)
+        self.found = TarMembers([], [], [], [])
         self.is_done = False
-        self.found: list[tuple[bytes, int, int, int]] = []
-        self.pax_globals: dict[str, str] = {}
-        self._file = file
 
-    def ask_for_header(self) -> None:
-        """Lets the disk fetch the next header; a tar may also just end."""
-        self.is_done = self.position >= self.tar.end
-        if not self.is_done:
-            if self.position + BLOCK > self.tar.end:
-                self._check_inside("a header", self.position, BLOCK)
-            self._file.will_need(self.position, BLOCK)
+    @property
+    def passed(self) -> int:
+        """How many bytes all parts together have gone through."""
+        passed = self.part.start - self.tar.start
+        part: Part | None = self.part
+        while part:
+            passed += part.passed
+            part = part.next
+        return passed
 
-    def add(self, name: bytes, offset: int, size: int, header_crc: int) -> None:
-        if offset + size > self.tar.end or size < 0:
-            self._check_inside(name.decode(errors="replace"), offset, size)
-        self.found.append((name, offset, size, header_crc))
-        self.position = offset + -(-size // BLOCK) * BLOCK
+    def join(self) -> bool:
+        """Joins the parts that are certain by now; returns `is_done`.
 
-    def add_any(self) -> None:
-        """Adds what `tarfile` finds at the position."""
-        header = read_any(self._file, self.position, self.tar.end, self.pax_globals)
-        if header.name is not None:
-            crc = zlib.crc32(self._file.read(header.offset - BLOCK, BLOCK))
-            self.add(header.name, header.offset, header.size, crc)
-        self.position = header.next_offset
-
-    def _check_inside(self, what: str, offset: int, size: int) -> None:
-        if size < 0 or offset + size > self.tar.end:
-            raise ArchiveError(
-                self._file.path,
-                f"is cut off or damaged: {what} takes {size:,} bytes from byte "
-                f"{offset:,}, but {self.tar.name} ends at byte {self.tar.end:,}",
-                "Download the archive again (curl -C - or wget -c resume a download)",
-            )
+        Raises:
+          ArchiveError: why the first that is not joined cannot go on.
+        """
+        while self.part.is_done and not self.is_done:
+            if self.part.error:
+                raise self.part.error
+            self.found.extend(self.part.found)
+            self.is_done = self.part.next is None
+            self.part = self.part.next or self.part
+        return self.is_done

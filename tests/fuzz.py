@@ -46,7 +46,8 @@ with atheris.instrument_imports(include=_WATCHED):
     from imagenet2012_subset.members import Members
     from imagenet2012_subset.subset_list import read_subset_list
     from imagenet2012_subset.tar_headers import BLOCK
-    from imagenet2012_subset.tar_walk import Tar, walk
+    from imagenet2012_subset.tar_part import Tar
+    from imagenet2012_subset.tar_walk import walk
     from tests import archives
 
 _FOLDER = epath.Path(tempfile.gettempdir()) / "imagenet2012_subset_fuzz"
@@ -97,7 +98,8 @@ def fuzz_tar(data: bytes) -> None:
         ((_, members),) = walk(file, [Tar("the archive", 0, file.size)])
         # Where a header is invalid `tarfile` stops, without an error.
         theirs = _by_tarfile(archive)
-        assert [member[:3] for member in members[: len(theirs)]] == theirs
+        rows = list(zip(*members[:3], strict=True))
+        assert rows[: len(theirs)] == theirs
 
 
 def _by_tarfile(data: bytes) -> list[tuple[bytes, int, int]]:
@@ -146,7 +148,11 @@ def fuzz_index(data: bytes) -> None:
 
 def _make_index() -> bytes:
     rows = [(b"n01440764_%d.JPEG" % i, 512 + i, i, i) for i in (3, 1, 2)]
-    index.save(_FOLDER, _Archive(), Located(Members.from_rows(rows), 1, ("README",)))
+    index.save(
+        _FOLDER,
+        _Archive(),
+        Located(Members.from_columns(*zip(*rows, strict=True)), 1, ("README",)),
+    )
     return index.index_path(_FOLDER, _Archive.path).read_bytes()
 
 

@@ -5,7 +5,7 @@ import os
 import pathlib
 import tempfile
 import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -37,7 +37,11 @@ def path_in(folder: epath.Path) -> epath.Path:
     return index.index_path(folder, _Archive().path)
 
 
-EMPTY = Located(Members.from_rows(()), 0, ())
+def _members(rows: Iterable[tuple[bytes, int, int, int]]) -> Members:
+    return Members.from_columns(*zip(*rows, strict=True))
+
+
+EMPTY = Located(Members.from_columns(), 0, ())
 
 
 def as_values(located: Located | None) -> object:
@@ -65,9 +69,7 @@ others = st.lists(
     st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20)
 )
 contents = st.builds(
-    lambda rows, num_others, others: Located(
-        Members.from_rows(rows), num_others, tuple(others)
-    ),
+    lambda rows, num_others, others: Located(_members(rows), num_others, tuple(others)),
     rows,
     st.integers(0, 10**7),
     others,
@@ -84,7 +86,9 @@ def folder() -> Iterator[epath.Path]:
 def saved(folder) -> tuple[bytes, object]:
     """The bytes of an index with a few images, and what they say."""
     rows = [(f"n01440764_{i}.JPEG".encode(), 512 + i, i, 2**32 - i) for i in (3, 1, 2)]
-    located = Located(Members.from_rows(rows), 2, ("README", "ünï"))
+    located = Located(
+        Members.from_columns(*zip(*rows, strict=True)), 2, ("README", "ünï")
+    )
     index.save(folder, _Archive(), located)
     return path_in(folder).read_bytes(), as_values(located)
 
@@ -115,7 +119,7 @@ def test_numpy_opens_an_index_without_pickle(folder, located):
 def test_a_later_index_replaces_an_earlier_one(tmp_path):
     folder = epath.Path(tmp_path) / "new folder" / "kept"
     for number in (5, 3):
-        index.save(folder, _Archive(), Located(Members.from_rows(()), number, ()))
+        index.save(folder, _Archive(), Located(Members.from_columns(), number, ()))
     assert index.load(folder, _Archive()).num_others == 3
     assert list(folder.iterdir()) == [path_in(folder)]
 
@@ -165,7 +169,11 @@ def test_any_changed_byte_gives_no_index_or_the_same(folder, saved):
 
 def test_a_damaged_length_takes_no_memory(folder):
     rows = [(b"n01440764_%d.JPEG" % i, 512, 1, 0) for i in range(3000)]
-    index.save(folder, _Archive(), Located(Members.from_rows(rows), 0, ()))
+    index.save(
+        folder,
+        _Archive(),
+        Located(_members(rows), 0, ()),
+    )
     said = b"'shape': (3000,), }" + b" " * 6
     data = path_in(folder).read_bytes()
     assert said in data
@@ -272,9 +280,9 @@ def test_a_full_disk_is_no_error_and_leaves_what_was_there(tmp_path, monkeypatch
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     folder = epath.Path(tmp_path)
-    index.save(folder, _Archive(), Located(Members.from_rows(()), 7, ()))
+    index.save(folder, _Archive(), Located(Members.from_columns(), 7, ()))
     monkeypatch.setattr(np, "savez", full)
-    index.save(folder, _Archive(), Located(Members.from_rows(()), 8, ()))
+    index.save(folder, _Archive(), Located(Members.from_columns(), 8, ()))
     assert list(folder.iterdir()) == [path_in(folder)]
     assert index.load(folder, _Archive()).num_others == 7
 

@@ -43,7 +43,7 @@ def images_of(rows: Sequence[tuple[str, int]]) -> Images:
     members = [
         (name.encode(), 512 + 10**6 * i, size, i) for i, (name, size) in enumerate(rows)
     ]
-    return Images(None, Members.from_rows(members))
+    return Images(None, Members.from_columns(*zip(*members, strict=True)))
 
 
 def many(num_images: int, image_size: int) -> Images:

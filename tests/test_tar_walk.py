@@ -22,7 +22,8 @@ from imagenet2012_subset.archive_file import ArchiveFile, LocalFile, PortableFil
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.locate import Located, locate
 from imagenet2012_subset.tar_headers import BLOCK
-from imagenet2012_subset.tar_walk import Tar, TarMember, walk
+from imagenet2012_subset.tar_part import Tar, TarMembers
+from imagenet2012_subset.tar_walk import walk
 from tests import archives
 
 FORMATS = {
@@ -98,10 +99,23 @@ def opened(
         yield file_class(path)
 
 
+class TarMember(NamedTuple):
+    """A row of `TarMembers`."""
+
+    name: bytes
+    offset: int
+    size: int
+    header_crc: int
+
+
+def as_rows(members: TarMembers) -> list[TarMember]:
+    return [TarMember(*row) for row in zip(*members, strict=True)]
+
+
 def walk_one(data: bytes) -> list[TarMember]:
     with opened(data) as file:
         ((_, members),) = walk(file, [Tar("the tar", 0, file.size)])
-        return members
+        return as_rows(members)
 
 
 def walked(data: bytes) -> list[tuple[bytes, int, int]]:
@@ -259,9 +273,96 @@ def test_number_of_tars_in_flight_changes_nothing(parts, draw):
         ]
     assert results[0] == results[1] == results[2]
     for part, tar in zip(parts, where, strict=True):
-        assert [(m.name, m.offset - tar.start, m.size) for m in results[0][tar]] == (
+        members = as_rows(results[0][tar])
+        assert [(m.name, m.offset - tar.start, m.size) for m in members] == (
             by_tarfile(part)
         )
+
+
+# A tar that is walked in parts gives what the walk from header to header gives: members
+# or error. Where a part is begun, a member's data may look like headers as well.
+numbers_in_flight = st.sampled_from([2, 3, 5, 256])
+members_a_part = st.integers(1, 4)
+
+
+def _outcome(data: bytes, **options: int) -> list[TarMember] | str:
+    with opened(data) as file:
+        try:
+            ((_, members),) = walk(file, [Tar("the tar", 0, file.size)], **options)
+        except ArchiveError as error:
+            return error.problem
+    return as_rows(members)
+
+
+@st.composite
+def tars_with_tars(draw: st.DrawFn) -> bytes:
+    """Tars of many members, some of which hold a tar's bytes, or the end of one."""
+    data = st.binary(max_size=1500) | tars(max_size=3)
+    entries = [
+        Entry(f"member {number}", content, pax_headers=headers)
+        for number, (content, headers) in enumerate(
+            draw(
+                st.lists(
+                    st.tuples(data, st.sampled_from([{}, {}, {"comment": "x"}])),
+                    max_size=20,
+                )
+            )
+        )
+    ]
+    tar_format = draw(any_format)
+    global_headers = draw(st.sampled_from([{}, {"comment": "of all"}]))
+    options = {"pax_headers": global_headers} if tar_format == FORMATS["pax"] else {}
+    return make_tar(entries, tar_format, **options)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """Tars with bytes overwritten, and the rest of another after them."""
+    data = bytearray(draw(tars_with_tars()) + draw(tars_with_tars()))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(data) - 1))
+        overwrite = draw(st.binary(min_size=1, max_size=600) | st.just(bytes(BLOCK)))
+        data[at : at + len(overwrite)] = overwrite
+    return bytes(data[: draw(st.integers(0, len(data)) | st.just(len(data)))])
+
+
+@settings(deadline=None, max_examples=300)
+@given(tars_with_tars() | damaged(), numbers_in_flight, members_a_part)
+def test_walking_in_parts_changes_nothing(data, in_flight, members):
+    in_parts = _outcome(data, in_flight=in_flight, members_a_part=members)
+    assert in_parts == _outcome(data, in_flight=1)
+
+
+@quickly
+@given(tars_with_tars() | damaged(), numbers_in_flight, members_a_part)
+def test_progress_of_parts_adds_up_to_the_tar(data, in_flight, members):
+    steps: list[int] = []
+    with opened(data) as file, contextlib.suppress(ArchiveError):
+        tar = Tar("the tar", 0, file.size)
+        options = {"in_flight": in_flight, "members_a_part": members}
+        for _ in walk(file, [tar], **options, on_progress=steps.append):
+            assert sum(steps) == len(data)
+
+
+class _CountingFile(LocalFile):
+    """Counts the reads that had to wait for those before them."""
+
+    rounds = 0
+
+    def read_each(self, buffers, offsets):
+        self.rounds += 1
+        super().read_each(buffers, offsets)
+
+
+def test_a_long_tar_takes_a_fraction_of_the_reads_after_each_other():
+    entries = [Entry(f"n01440764_{i}.JPEG", bytes(i % 1500)) for i in range(2000)]
+    data = make_tar(entries, tarfile.GNU_FORMAT)
+    with opened(data, _CountingFile) as file:
+        tar = Tar("the tar", 0, file.size)
+        ((_, members),) = walk(file, [tar], in_flight=32, members_a_part=50)
+        assert isinstance(file, _CountingFile)
+        assert file.rounds < 2 * len(entries) / 10
+    assert [row[:3] for row in as_rows(members)] == by_tarfile(data)
 
 
 # What locate finds, by construction: each image's bytes must lie where it says.
