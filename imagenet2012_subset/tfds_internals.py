@@ -8,7 +8,7 @@ from __future__ import annotations
 from tensorflow_datasets.core import registered
 from tensorflow_datasets.core.constants import CHECKSUMS_FILENAME, INCOMPLETE_PREFIX
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
-from tensorflow_datasets.core.file_adapters import ADAPTER_FOR_FORMAT, FileFormat
+from tensorflow_datasets.core.file_adapters import FileFormat
 from tensorflow_datasets.core.hashing import Hasher
 from tensorflow_datasets.core.naming import ShardedFileTemplate
 from tensorflow_datasets.core.utils.shard_utils import (
@@ -23,7 +23,6 @@ from tensorflow_datasets.core.writer import (
 )
 
 __all__ = [
-    "ADAPTER_FOR_FORMAT",
     "BUILDER_METHODS",
     "CHECKSUMS_FILENAME",
     "INCOMPLETE_PREFIX",

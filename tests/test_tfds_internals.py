@@ -85,4 +85,4 @@ def test_tqdm_obeys_disable_progress_bar():
 def test_names_of_files():
     assert tfds_internals.CHECKSUMS_FILENAME == "checksums.tsv"
     assert tfds_internals.INCOMPLETE_PREFIX == "incomplete."
-    assert tfds_internals.FileFormat.PARQUET in tfds_internals.ADAPTER_FOR_FORMAT
+    assert tfds_internals.FileFormat.PARQUET.value == "parquet"
