@@ -48,9 +48,9 @@ def run_together(
 ) -> list[_Result]:
     """Returns the results of all tasks, in the order of the tasks.
 
-    When a task fails or the user interrupts, `stop` is set, waiting tasks are cancelled,
-    and the error is raised once the running ones have ended. Threads, unlike processes,
-    need no `if __name__ == "__main__"` and work in a notebook.
+    When a task fails or the user interrupts, `stop` is set, waiting tasks are
+    cancelled, and the error is raised once the running ones have ended. Threads, unlike
+    processes, need no `if __name__ == "__main__"` and work in a notebook.
     """
     pool = concurrent.futures.ThreadPoolExecutor(num_threads)
     try:
