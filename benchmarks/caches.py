@@ -17,6 +17,8 @@ _MOST_SECONDS = 120
 def go_cold(files: Iterable[pathlib.Path]) -> str:
     """Drops what the kernel keeps of `files`, and of everything else if permitted.
 
+    Before that it waits until disks are at rest, for two minutes at the most.
+
     Nothing below the kernel is reached: a virtual machine's host may still keep them.
 
     Returns:

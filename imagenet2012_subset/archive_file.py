@@ -62,9 +62,6 @@ class ArchiveFile(Protocol):
     def will_need(self, offset: int, size: int) -> None:
         """Lets the platform fetch the bytes ahead of a later read, if it can."""
 
-    def will_need_each(self, offsets: Sequence[int], size: int) -> None:
-        """The same, for `size` bytes from each offset."""
-
     def will_not_need(self, offset: int, size: int) -> None:
         """Lets the platform forget the bytes, if it keeps them in memory."""
 
@@ -140,10 +137,6 @@ class LocalFile:
     def will_need(self, offset: int, size: int) -> None:
         os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_WILLNEED)
 
-    def will_need_each(self, offsets: Sequence[int], size: int) -> None:
-        for offset in offsets:
-            os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_WILLNEED)
-
     def will_not_need(self, offset: int, size: int) -> None:
         os.posix_fadvise(self._descriptor, offset, size, os.POSIX_FADV_DONTNEED)
 
@@ -191,9 +184,6 @@ class PortableFile:
 
     def will_need(self, offset: int, size: int) -> None:
         del offset, size
-
-    def will_need_each(self, offsets: Sequence[int], size: int) -> None:
-        del offsets, size
 
     def will_not_need(self, offset: int, size: int) -> None:
         del offset, size

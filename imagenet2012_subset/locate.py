@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from imagenet2012_subset.archive_file import ArchiveFile
 from imagenet2012_subset.members import Members
@@ -82,25 +81,17 @@ def locate(
     )
 
 
-class _Found(NamedTuple):
-    """As `Located`, of one tar."""
-
-    images: Members
-    num_others: int
-    others: list[str]
-
-
-def _sort_out(members: TarMembers) -> _Found:
+def _sort_out(members: TarMembers) -> Located:
     """Tells images from other files; in columns, as there are more than a million."""
     paths = list(map(_IMAGE_PATH.fullmatch, members.names))
     others = [name for name, path in zip(members.names, paths, strict=True) if not path]
     if others:
         members = members.take([i for i, path in enumerate(paths) if path])
     images = members._replace(names=[path[1] for path in paths if path])
-    return _Found(
-        Members.from_columns(*images),
-        len(others),
-        [name.decode(errors="replace") for name in others[:_MAX_OTHERS]],
+    return Located(
+        images=Members.from_columns(*images),
+        num_others=len(others),
+        others=tuple(name.decode(errors="replace") for name in others[:_MAX_OTHERS]),
     )
 
 

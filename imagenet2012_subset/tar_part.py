@@ -87,7 +87,7 @@ class Part:
         self._tar = tar
         self._end = tar.end
         self._pax_globals: dict[str, str] = {}
-        self._is_whole = True
+        self._may_be_cut = True
         self.is_done = False
         self._settle()
 
@@ -105,9 +105,9 @@ class Part:
           max_parts: how many to return at the most.
         """
         num_found = len(self.found.names)
-        if not self._is_whole or num_found < min(_SAMPLE, members_each):
+        if not self._may_be_cut or num_found < min(_SAMPLE, members_each):
             return []
-        self._is_whole = False
+        self._may_be_cut = False
         length_each = (self.position - self.start) * members_each // num_found
         ahead = self._tar.end - self.position
         num_cuts = min(max_parts, ahead // length_each - 1)
@@ -120,8 +120,8 @@ class Part:
         parts = [Part(self._file, self._tar, start) for start in starts]
         for part, following in itertools.pairwise([self, *parts]):
             part.next = following
-            part._end = following.start
-            following._is_whole = False
+            part._settle()
+            following._may_be_cut = False
         return parts
 
     def pass_header(

@@ -16,8 +16,6 @@ IN_FLIGHT = 256
 # To find where a part begins takes as long as to walk a few dozen members.
 MEMBERS_A_PART = 1024
 
-_ROUNDS_A_REPORT = 16
-
 
 def walk(
     file: ArchiveFile,
@@ -51,7 +49,7 @@ def walk(
     in_step = _InStep(file, max(1, in_flight // 2))
     walks: list[_TarWalk] = []
     reported = finished = 0
-    for rounds in itertools.count():
+    while True:
         room = in_flight - len(in_step.parts)
         for tar in itertools.islice(waiting, room):
             walks.append(_TarWalk(file, tar))
@@ -65,10 +63,9 @@ def walk(
         done = [one for one in walks if one.part.is_done and one.join()]
         walks = [one for one in walks if not one.is_done]
         finished += sum(one.tar.end - one.tar.start for one in done)
-        if done or rounds % _ROUNDS_A_REPORT == 0:
-            passed = finished + sum(one.passed for one in walks)
-            on_progress(passed - reported)
-            reported = passed
+        passed = finished + sum(one.passed for one in walks)
+        on_progress(passed - reported)
+        reported = passed
         for one in done:
             yield one.tar, one.found
 
@@ -89,9 +86,7 @@ class _InStep:
 
     def add(self, parts: Sequence[Part]) -> None:
         """Lets further parts walk along."""
-        going_on = [part for part in parts if not part.is_done]
-        self._file.will_need_each([part.position for part in going_on], BLOCK)
-        self.parts += going_on
+        self.parts += self._ask_for_headers(parts)
 
     def pass_headers(self) -> None:
         """Takes each part a header further."""
@@ -110,8 +105,14 @@ class _InStep:
             # An earlier part of the same tar may just have dropped it.
             if not part.is_done:
                 part.pass_header(block, is_plain, name, size)
-        asked = [part.position for part in parts if not part.is_done]
-        self._file.will_need_each(asked, BLOCK)
+        self._ask_for_headers(parts)
+
+    def _ask_for_headers(self, parts: Sequence[Part]) -> list[Part]:
+        """Lets the disk fetch the next header of those not done; returns them."""
+        going_on = [part for part in parts if not part.is_done]
+        for part in going_on:
+            self._file.will_need(part.position, BLOCK)
+        return going_on
 
 
 class _TarWalk:

@@ -86,9 +86,7 @@ def folder() -> Iterator[epath.Path]:
 def saved(folder) -> tuple[bytes, object]:
     """The bytes of an index with a few images, and what they say."""
     rows = [(f"n01440764_{i}.JPEG".encode(), 512 + i, i, 2**32 - i) for i in (3, 1, 2)]
-    located = Located(
-        Members.from_columns(*zip(*rows, strict=True)), 2, ("README", "ünï")
-    )
+    located = Located(_members(rows), 2, ("README", "ünï"))
     index.save(folder, _Archive(), located)
     return path_in(folder).read_bytes(), as_values(located)
 
@@ -169,11 +167,7 @@ def test_any_changed_byte_gives_no_index_or_the_same(folder, saved):
 
 def test_a_damaged_length_takes_no_memory(folder):
     rows = [(b"n01440764_%d.JPEG" % i, 512, 1, 0) for i in range(3000)]
-    index.save(
-        folder,
-        _Archive(),
-        Located(_members(rows), 0, ()),
-    )
+    index.save(folder, _Archive(), Located(_members(rows), 0, ()))
     said = b"'shape': (3000,), }" + b" " * 6
     data = path_in(folder).read_bytes()
     assert said in data
