@@ -91,9 +91,9 @@ class Images:
     def _read(self, member: Member) -> bytes:
         # The header is read again along with its image: a kept index that does not
         # fit, or an archive that changes meanwhile, is noticed at no cost.
-        block = self.file.read(*_place(member))
-        data = block[BLOCK:]
-        if zlib.crc32(memoryview(block)[:BLOCK]) != member.header_crc:
+        header = self.file.read(member.offset - BLOCK, BLOCK)
+        data = self.file.read(member.offset, member.size)
+        if zlib.crc32(header) != member.header_crc:
             raise ArchiveError(
                 self.file.path,
                 f"no longer has {member.name} at byte {member.offset:,}",

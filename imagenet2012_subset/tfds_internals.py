@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from tensorflow_datasets.core import registered
 from tensorflow_datasets.core.constants import CHECKSUMS_FILENAME, INCOMPLETE_PREFIX
-from tensorflow_datasets.core.example_serializer import ExampleSerializer
 from tensorflow_datasets.core.file_adapters import FileFormat
 from tensorflow_datasets.core.hashing import Hasher
 from tensorflow_datasets.core.naming import ShardedFileTemplate
@@ -26,7 +25,6 @@ __all__ = [
     "BUILDER_METHODS",
     "CHECKSUMS_FILENAME",
     "INCOMPLETE_PREFIX",
-    "ExampleSerializer",
     "ExampleWriter",
     "FileFormat",
     "Hasher",

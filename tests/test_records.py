@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from hypothesis import example, given, settings, strategies as st
+from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from imagenet2012_subset import synsets
 from imagenet2012_subset.records import RecordSerializer, record_size
@@ -71,6 +72,24 @@ def test_records_parse_back_to_the_example(serializer, name, label, image):
     assert list(feature["file_name"].bytes_list.value) == [name.encode()]
     assert list(feature["image"].bytes_list.value) == [image]
     assert list(feature["label"].int64_list.value) == [label]
+
+
+@settings(deadline=None)
+@given(file_names, labels, st.binary(max_size=300))
+def test_records_are_those_of_the_serializer_of_tfds(
+    features, serializer, name, label, image
+):
+    example = _example(name, label, image)
+    theirs = ExampleSerializer(features.get_serialized_info()).get_tf_example(
+        features.encode_example(example)
+    )
+    assert serializer.serialize(example) == theirs.SerializeToString(deterministic=True)
+
+
+def test_other_features_are_refused():
+    features = tfds.features.FeaturesDict({"image": tfds.features.Image()})
+    with pytest.raises(ValueError, match="not \\['image'\\]"):
+        RecordSerializer(features)
 
 
 def test_tfds_reads_the_records(features, serializer):

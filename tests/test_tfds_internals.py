@@ -36,13 +36,6 @@ def test_example_writer_takes_what_we_give():
     ]
 
 
-def test_serializer_gives_a_proto_to_serialize_deterministically():
-    features = tfds.features.FeaturesDict({"name": tfds.features.Text()})
-    serializer = tfds_internals.ExampleSerializer(features.get_serialized_info())
-    proto = serializer.get_tf_example({"name": b"x"})
-    assert proto.SerializeToString(deterministic=True)
-
-
 def test_hasher_is_the_one_that_orders_published_datasets():
     assert tfds_internals.Hasher("train").hash_key("n01440764_2.JPEG") == int(
         "78c9fd6e79a2f6daf7fcf2f3ef172ff1", 16
