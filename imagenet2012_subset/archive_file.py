@@ -12,6 +12,7 @@ from typing import Protocol
 from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError
+from imagenet2012_subset.linux_aio import LinuxAio
 
 # Where the platform takes no advice on what to read ahead, threads keep several reads
 # under way instead.
@@ -51,6 +52,9 @@ class ArchiveFile(Protocol):
         Raises:
           ArchiveError: as `read_into`.
         """
+
+    def direct_reads(self, capacity: int) -> LinuxAio | None:
+        """Returns a way to read `capacity` places at once, where there is one."""
 
     def read(self, offset: int, size: int) -> bytes:
         """Returns the `size` bytes that start at `offset`.
@@ -123,6 +127,13 @@ class LocalFile:
             page = offset // mmap.PAGESIZE * mmap.PAGESIZE
             self.will_not_need(page, mmap.PAGESIZE)
 
+    def direct_reads(self, capacity: int) -> LinuxAio | None:
+        try:
+            # By its path it could be another file by now.
+            return LinuxAio(f"/proc/self/fd/{self._descriptor}", capacity)
+        except OSError:
+            return None
+
     def read(self, offset: int, size: int) -> bytes:
         try:
             data = os.pread(self._descriptor, size, offset)
@@ -165,6 +176,10 @@ class PortableFile:
         shares = [places[start::_PORTABLE_READS] for start in range(_PORTABLE_READS)]
         for _ in self._threads.map(self._read_share, filter(None, shares)):
             pass
+
+    def direct_reads(self, capacity: int) -> LinuxAio | None:
+        del capacity
+        return None
 
     def _read_share(self, places: Sequence[tuple[memoryview, int]]) -> None:
         for buffer, offset in places:

@@ -75,6 +75,7 @@ class Part:
       next: the part that follows; None for the tar's last.
       found: the regular files.
       is_done: whether it has come to its end, was dropped, or has an error.
+      may_be_cut: whether it is a whole tar that nobody has tried to cut.
       error: why it cannot go on: it began at no header, or the tar is damaged.
     """
 
@@ -87,7 +88,7 @@ class Part:
         self._tar = tar
         self._end = tar.end
         self._pax_globals: dict[str, str] = {}
-        self._may_be_cut = True
+        self.may_be_cut = True
         self.is_done = False
         self._settle()
 
@@ -105,9 +106,9 @@ class Part:
           max_parts: how many to return at the most.
         """
         num_found = len(self.found.names)
-        if not self._may_be_cut or num_found < min(_SAMPLE, members_each):
+        if not max_parts or num_found < min(_SAMPLE, members_each):
             return []
-        self._may_be_cut = False
+        self.may_be_cut = False
         length_each = (self.position - self.start) * members_each // num_found
         ahead = self._tar.end - self.position
         num_cuts = min(max_parts, ahead // length_each - 1)
@@ -121,7 +122,7 @@ class Part:
         for part, following in itertools.pairwise([self, *parts]):
             part.next = following
             part._settle()
-            following._may_be_cut = False
+            following.may_be_cut = False
         return parts
 
     def pass_header(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
-
-import numpy as np
+import time
+from collections.abc import Callable, Iterable, Iterator
 
 from imagenet2012_subset.archive_file import ArchiveFile
-from imagenet2012_subset.tar_headers import BLOCK, parse_plain
+from imagenet2012_subset.block_reads import BlockReads
+from imagenet2012_subset.tar_headers import parse_plain
 from imagenet2012_subset.tar_part import Part, Tar, TarMembers
 
 # 256 headers asked for ahead are what one disk serves at its best; more gain nothing.
 IN_FLIGHT = 256
 # To find where a part begins takes as long as to walk a few dozen members.
 MEMBERS_A_PART = 1024
+
+_REPORT_SECONDS = 0.05
 
 
 def walk(
@@ -46,73 +49,67 @@ def walk(
         by what was to be in it.
     """
     waiting = iter(tars)
-    in_step = _InStep(file, max(1, in_flight // 2))
     walks: list[_TarWalk] = []
     reported = finished = 0
-    while True:
-        room = in_flight - len(in_step.parts)
-        for tar in itertools.islice(waiting, room):
-            walks.append(_TarWalk(file, tar))
-            in_step.add([walks[-1].part])
-        if not walks:
-            return
-        if len(in_step.parts) < in_flight:
-            for part in list(in_step.parts):
-                in_step.add(part.cut(members_a_part, in_flight - len(in_step.parts)))
-        in_step.pass_headers()
-        done = [one for one in walks if one.part.is_done and one.join()]
-        walks = [one for one in walks if not one.is_done]
-        finished += sum(one.tar.end - one.tar.start for one in done)
-        passed = finished + sum(one.passed for one in walks)
-        on_progress(passed - reported)
-        reported = passed
-        for one in done:
-            yield one.tar, one.found
+    next_report = 0.0
+    with contextlib.closing(_InStep(file, in_flight)) as in_step:
+        while True:
+            starting = [
+                _TarWalk(file, tar) for tar in itertools.islice(waiting, in_step.room)
+            ]
+            in_step.add([one.part for one in starting])
+            walks += starting
+            if not walks:
+                return
+            if in_step.room:
+                for part in [one.part for one in walks if one.part.may_be_cut]:
+                    in_step.add(part.cut(members_a_part, in_step.room))
+            in_step.pass_headers()
+            done = [one for one in walks if one.part.is_done and one.join()]
+            if done or time.monotonic() > next_report:
+                walks = [one for one in walks if not one.is_done]
+                finished += sum(one.tar.end - one.tar.start for one in done)
+                passed = finished + sum(one.passed for one in walks)
+                on_progress(passed - reported)
+                reported = passed
+                next_report = time.monotonic() + _REPORT_SECONDS
+            for one in done:
+                yield one.tar, one.found
 
 
 class _InStep:
-    """Parts that go from header to header in turn.
+    """Parts that go from header to header, each as soon as its next one is there."""
 
-    Attributes:
-      parts: those that are not done.
-    """
+    def __init__(self, file: ArchiveFile, in_flight: int):
+        self._in_flight = in_flight
+        self._reads: BlockReads[Part] = BlockReads(file, in_flight)
 
-    def __init__(self, file: ArchiveFile, batch: int):
-        self.parts: list[Part] = []
-        self._file = file
-        self._batch = batch
-        self._blocks = np.zeros((batch, BLOCK), np.uint8)
-        self._rows = [memoryview(self._blocks[i]) for i in range(batch)]
+    @property
+    def room(self) -> int:
+        """How many parts more can walk along."""
+        return self._in_flight - self._reads.under_way
 
-    def add(self, parts: Sequence[Part]) -> None:
+    def add(self, parts: Iterable[Part]) -> None:
         """Lets further parts walk along."""
-        self.parts += self._ask_for_headers(parts)
+        going_on = [part for part in parts if not part.is_done]
+        if going_on:
+            self._reads.ask(going_on, [part.position for part in going_on])
 
     def pass_headers(self) -> None:
-        """Takes each part a header further."""
-        # While the headers of one batch are parsed, the disk fetches another's.
-        for start in range(0, len(self.parts), self._batch):
-            self._pass_headers(self.parts[start : start + self._batch])
-        self.parts = [part for part in self.parts if not part.is_done]
-
-    def _pass_headers(self, parts: Sequence[Part]) -> None:
-        parts = [part for part in parts if not part.is_done]
-        self._file.read_each(self._rows, [part.position for part in parts])
-        headers = parse_plain(self._blocks[: len(parts)])
+        """Takes some parts a header further: those whose headers are there first."""
+        parts, blocks = self._reads.take()
+        rows = [memoryview(blocks[i]) for i in range(len(parts))]
         for part, block, is_plain, name, size in zip(
-            parts, self._rows, *headers, strict=False
+            parts, rows, *parse_plain(blocks), strict=True
         ):
-            # An earlier part of the same tar may just have dropped it.
+            # An earlier part of the same tar may have dropped it.
             if not part.is_done:
                 part.pass_header(block, is_plain, name, size)
-        self._ask_for_headers(parts)
+        self.add(parts)
 
-    def _ask_for_headers(self, parts: Sequence[Part]) -> list[Part]:
-        """Lets the disk fetch the next header of those not done; returns them."""
-        going_on = [part for part in parts if not part.is_done]
-        for part in going_on:
-            self._file.will_need(part.position, BLOCK)
-        return going_on
+    def close(self) -> None:
+        """Ends the reads that are under way."""
+        self._reads.close()
 
 
 class _TarWalk:

@@ -12,12 +12,14 @@ import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
+from unittest import mock
 
 import numpy as np
 import pytest
 from etils import epath
 from hypothesis import assume, given, settings, strategies as st
 
+from imagenet2012_subset import block_reads
 from imagenet2012_subset.archive_file import ArchiveFile, LocalFile, PortableFile
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.locate import Located, locate
@@ -333,6 +335,14 @@ def test_walking_in_parts_changes_nothing(data, in_flight, members):
     assert in_parts == _outcome(data, in_flight=1)
 
 
+@settings(deadline=None, max_examples=100)
+@given(tars_with_tars() | damaged(), numbers_in_flight, members_a_part)
+def test_direct_reads_change_nothing(data, in_flight, members):
+    with mock.patch.object(block_reads, "_WORTH_A_SET_UP", 1):
+        directly = _outcome(data, in_flight=in_flight, members_a_part=members)
+    assert directly == _outcome(data, in_flight=1)
+
+
 @quickly
 @given(tars_with_tars() | damaged(), numbers_in_flight, members_a_part)
 def test_progress_of_parts_adds_up_to_the_tar(data, in_flight, members):
@@ -348,6 +358,9 @@ class _CountingFile(LocalFile):
     """Counts the reads that had to wait for those before them."""
 
     rounds = 0
+
+    def direct_reads(self, capacity):
+        return None
 
     def read_each(self, buffers, offsets):
         self.rounds += 1
