@@ -53,8 +53,13 @@ class ArchiveFile(Protocol):
           ArchiveError: as `read_into`.
         """
 
-    def direct_reads(self, capacity: int) -> LinuxAio | None:
-        """Returns a way to read `capacity` places at once, where there is one."""
+    def direct_reads(self, capacity: int, size: int) -> LinuxAio | None:
+        """Returns a way to read many places at once, where there is one.
+
+        Args:
+          capacity: how many.
+          size: the most to read of each, in bytes.
+        """
 
     def read(self, offset: int, size: int) -> bytes:
         """Returns the `size` bytes that start at `offset`.
@@ -127,10 +132,10 @@ class LocalFile:
             page = offset // mmap.PAGESIZE * mmap.PAGESIZE
             self.will_not_need(page, mmap.PAGESIZE)
 
-    def direct_reads(self, capacity: int) -> LinuxAio | None:
+    def direct_reads(self, capacity: int, size: int) -> LinuxAio | None:
         try:
             # By its path it could be another file by now.
-            return LinuxAio(f"/proc/self/fd/{self._descriptor}", capacity)
+            return LinuxAio(f"/proc/self/fd/{self._descriptor}", capacity, size)
         except OSError:
             return None
 
@@ -177,8 +182,8 @@ class PortableFile:
         for _ in self._threads.map(self._read_share, filter(None, shares)):
             pass
 
-    def direct_reads(self, capacity: int) -> LinuxAio | None:
-        del capacity
+    def direct_reads(self, capacity: int, size: int) -> LinuxAio | None:
+        del capacity, size
         return None
 
     def _read_share(self, places: Sequence[tuple[memoryview, int]]) -> None:

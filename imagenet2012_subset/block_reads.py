@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import time
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -19,11 +18,6 @@ _WORTH_A_SET_UP = 32
 
 # So many blocks take hardly longer to parse than one does.
 _FEW = 16
-
-# On some file systems the kernel waits for each direct read when it is asked for, so
-# that they come one after the other; elsewhere asking takes a fiftieth of this.
-_SLOW_SECONDS_A_READ = 200e-6
-_JUDGED_AFTER = 1000
 
 T = TypeVar("T")
 Blocks = npt.NDArray[np.uint8]
@@ -87,7 +81,7 @@ class BlockReads(Generic[T]):
         if not self._may_be_direct:
             return None
         if not self._direct and self.under_way + num_asked >= _WORTH_A_SET_UP:
-            if aio := self._file.direct_reads(self._capacity):
+            if aio := self._file.direct_reads(self._capacity, ALIGNMENT):
                 self._direct = _DirectReads(self._file, aio, self._capacity)
             else:
                 self._may_be_direct = False
@@ -130,8 +124,6 @@ class _DirectReads(Generic[T]):
         self._offsets = np.zeros(capacity, np.int64)
         self._free = list(range(capacity))
         self._capacity = capacity
-        self._num_asked = 0
-        self._seconds_asking = 0.0
 
     @property
     def under_way(self) -> int:
@@ -139,11 +131,7 @@ class _DirectReads(Generic[T]):
 
     @property
     def is_slow(self) -> bool:
-        """Whether asking takes as long as reading would."""
-        return (
-            self._num_asked >= _JUDGED_AFTER
-            and self._seconds_asking > self._num_asked * _SLOW_SECONDS_A_READ
-        )
+        return self._aio.is_slow
 
     def ask(self, items: Sequence[T], offsets: Sequence[int]) -> int:
         """Returns how many of the reads, from the first on, are under way now."""
@@ -151,13 +139,11 @@ class _DirectReads(Generic[T]):
         for place, item in zip(places, items, strict=True):
             self._items[place] = item
         self._offsets[places] = offsets
-        start = time.perf_counter()
         started = self._aio.submit(
             np.array(places, np.int64),
             self._offsets[places] // ALIGNMENT * ALIGNMENT,
+            np.full(len(places), ALIGNMENT),
         )
-        self._seconds_asking += time.perf_counter() - start
-        self._num_asked += started
         self._free += places[started:]
         return started
 

@@ -12,10 +12,8 @@ from imagenet2012_subset import jpeg, synsets
 from imagenet2012_subset.archive_file import ArchiveFile
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.members import Member, Members
+from imagenet2012_subset.read_ahead import read_in_order
 from imagenet2012_subset.tar_headers import BLOCK
-
-# While one image is written, the disk fetches these next ones.
-_READ_AHEAD = 16
 
 
 class Image(NamedTuple):
@@ -51,22 +49,17 @@ class Images:
         Raises:
           ArchiveError: if what lies there is not the image that was located.
         """
-        return self._image(self.members[index])
+        member = self.members[index]
+        return self._image(member, memoryview(self.file.read(*_place(member))))
 
     def __iter__(self) -> Iterator[Image]:
-        """Reads all images in turn, with the next ones asked for ahead.
-
-        The platform need not keep what was read: images are many, and each is read
-        once, so they would take the place of all else that it caches.
-        """
+        """Reads all images in turn, with the next ones asked for ahead."""
         members = list(self.members)
-        for member in members[:_READ_AHEAD]:
-            self.file.will_need(*_place(member))
-        for index, member in enumerate(members):
-            if index + _READ_AHEAD < len(members):
-                self.file.will_need(*_place(members[index + _READ_AHEAD]))
-            yield self._image(member)
-            self.file.will_not_need(*_place(member))
+        places = [_place(member) for member in members]
+        for member, block in zip(
+            members, read_in_order(self.file, places), strict=True
+        ):
+            yield self._image(member, block)
 
     def take(self, indices: npt.ArrayLike) -> Images:
         """Returns the images at `indices`, in that order."""
@@ -84,22 +77,18 @@ class Images:
                 sizes[index] = len(self[index].data)
         return sizes
 
-    def _image(self, member: Member) -> Image:
-        data = jpeg.to_rgb_jpeg(member.name, self._read(member))
-        return Image(member.name, synsets.wnid(member.name), data)
-
-    def _read(self, member: Member) -> bytes:
+    def _image(self, member: Member, block: memoryview) -> Image:
+        """Returns the image that lies in a block, after its header."""
         # The header is read again along with its image: a kept index that does not
         # fit, or an archive that changes meanwhile, is noticed at no cost.
-        header = self.file.read(member.offset - BLOCK, BLOCK)
-        data = self.file.read(member.offset, member.size)
-        if zlib.crc32(header) != member.header_crc:
+        if zlib.crc32(block[:BLOCK]) != member.header_crc:
             raise ArchiveError(
                 self.file.path,
                 f"no longer has {member.name} at byte {member.offset:,}",
                 "The archive changed since its headers were read: see that nothing "
                 "writes to it, touch it so that they are read again, and build again",
             )
+        data = bytes(block[BLOCK:])
         if problem := jpeg.defect(member.name, data):
             raise ArchiveError(
                 self.file.path,
@@ -108,7 +97,8 @@ class Images:
                 "The archive is damaged: download it again and compare its sha256 "
                 "(python -m imagenet2012_subset check --sha256)",
             )
-        return data
+        stored = jpeg.to_rgb_jpeg(member.name, data)
+        return Image(member.name, synsets.wnid(member.name), stored)
 
 
 def _place(member: Member) -> tuple[int, int]:

@@ -1,9 +1,8 @@
 """Reads of many places of a file at once, by Linux's asynchronous I/O.
 
 The kernel takes a whole batch of reads in one call, and the disk writes straight to our
-memory: no page cache is filled with pages of which one header is wanted. Per header
-that takes half the CPU time of advice and a read of its own, and as it is the CPU that
-a walk waits for on a quick disk, the walk is as quick as the disk.
+memory: no page cache is filled with what is wanted once. That takes half the CPU time
+of advice and a read for each place, and on a quick disk a build waits for the CPU.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import mmap
 import os
 import platform
 import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -51,27 +51,37 @@ _EVENT = np.dtype(
     [("data", "<u8"), ("request", "<u8"), ("result", "<i8"), ("result2", "<i8")]
 )
 
+# On some file systems the kernel waits for each read when it is submitted, so that they
+# come one after the other; elsewhere it takes a tenth of this, or less.
+_SLOW_SECONDS_A_READ = 200e-6
+_JUDGED_AFTER = 1000
+
 
 class LinuxAio:
-    """Reads blocks of `ALIGNMENT` bytes of one file, up to `capacity` at a time.
+    """Reads blocks of one file, up to `capacity` at a time, each `size` bytes or less.
 
     Attributes:
-      blocks: what was read; uint8 of shape (capacity, ALIGNMENT).
+      blocks: what was read; uint8 of shape (capacity, size).
     """
 
-    def __init__(self, path: str, capacity: int):
+    def __init__(self, path: str, capacity: int, size: int):
         """Opens the file.
+
+        Args:
+          path: the file.
+          capacity: how many blocks there are.
+          size: of each block, in bytes, a multiple of `ALIGNMENT`.
 
         Raises:
           OSError: if this platform has no such calls, the file system no direct reads,
             or the user no permission.
         """
+        self._context = ctypes.c_ulong(0)
         machine = platform.machine()
         if sys.platform != "linux" or machine not in _SYSTEM_CALLS:
             raise OSError(errno.ENOSYS, f"no asynchronous I/O on {machine}", path)
         self._numbers = _SYSTEM_CALLS[machine]
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._context = ctypes.c_ulong(0)
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
         try:
             self._call("setup", capacity, ctypes.byref(self._context))
@@ -79,31 +89,49 @@ class LinuxAio:
             os.close(self._descriptor)
             raise
         # The pages of a memory map of its own begin where a disk may write to.
-        memory = np.frombuffer(mmap.mmap(-1, capacity * ALIGNMENT), np.uint8)
-        self.blocks = memory.reshape(capacity, ALIGNMENT)
+        memory = np.frombuffer(mmap.mmap(-1, capacity * size), np.uint8)
+        self.blocks = memory.reshape(capacity, size)
         self._requests = np.zeros(capacity, _REQUEST)
         self._requests["data"] = np.arange(capacity)
         self._requests["descriptor"] = self._descriptor
-        self._requests["length"] = ALIGNMENT
         self._requests["buffer"] = _addresses(self.blocks)
         self._pointers = _addresses(self._requests)
         self._events = np.zeros(capacity, _EVENT)
+        self._num_submitted = 0
+        self._seconds_submitting = 0.0
+
+    def __del__(self) -> None:
+        self.close()
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether to submit takes about as long as to read."""
+        return (
+            self._num_submitted >= _JUDGED_AFTER
+            and self._seconds_submitting > self._num_submitted * _SLOW_SECONDS_A_READ
+        )
 
     def submit(
-        self, places: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64]
+        self,
+        places: npt.NDArray[np.int64],
+        offsets: npt.NDArray[np.int64],
+        lengths: npt.NDArray[np.int64],
     ) -> int:
         """Starts to fill `blocks[places]` from `offsets`, one each.
 
         Args:
           places: which of the blocks; none that is under way.
           offsets: where to read from, multiples of `ALIGNMENT`, in bytes.
+          lengths: how much to read, likewise; not more than a block's size.
 
         Returns:
           How many were started; fewer than all if the kernel takes no more.
         """
         self._requests["offset"][places] = offsets
+        self._requests["length"][places] = lengths
         pointers = self._pointers[places]
         num_started = 0
+        start = time.perf_counter()
         try:
             while num_started < len(places):
                 num_started += self._call(
@@ -114,6 +142,8 @@ class LinuxAio:
                 )
         except OSError:
             pass
+        self._seconds_submitting += time.perf_counter() - start
+        self._num_submitted += num_started
         return num_started
 
     def wait(
@@ -126,7 +156,7 @@ class LinuxAio:
 
         Returns:
           The places in `blocks` that are done, and for each how many bytes were read:
-          fewer than `ALIGNMENT` where the file ends, below zero where the disk failed.
+          fewer than asked for where the file ends, below zero where the disk failed.
         """
         while True:
             try:

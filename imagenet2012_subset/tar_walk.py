@@ -32,7 +32,7 @@ def walk(
 
     A header says where the next one is, so one tar takes as many reads after each
     other as it has members. Many tars are therefore walked in step: the next header of
-    each is asked for ahead, and read when its turn comes round again. Where there are
+    each is asked for ahead, and taken as soon as it is there. Where there are
     fewer tars than that, long ones are cut in parts.
 
     Args:

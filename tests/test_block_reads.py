@@ -13,7 +13,7 @@ import pytest
 from etils import epath
 from hypothesis import given, settings, strategies as st
 
-from imagenet2012_subset import block_reads
+from imagenet2012_subset import block_reads, linux_aio
 from imagenet2012_subset.archive_file import ArchiveFile, LocalFile, PortableFile
 from imagenet2012_subset.block_reads import BlockReads
 from imagenet2012_subset.errors import ArchiveError
@@ -43,7 +43,7 @@ def direct(path: epath.Path, monkeypatch: pytest.MonkeyPatch) -> LocalFile:
     """That file, of which even a single block is read directly."""
     monkeypatch.setattr(block_reads, "_WORTH_A_SET_UP", 1)
     file = LocalFile(path)
-    if not (aio := file.direct_reads(1)):
+    if not (aio := file.direct_reads(1, ALIGNMENT)):
         pytest.skip("this platform or file system has no direct asynchronous reads")
     aio.close()
     return file
@@ -126,9 +126,9 @@ def test_what_the_kernel_does_not_take_is_read_with_advice(direct, monkeypatch, 
     submit = LinuxAio.submit
     calls = []
 
-    def submit_a_few(self, places, offsets):
+    def submit_a_few(self, places, offsets, lengths):
         calls.append(len(places))
-        return submit(self, places[:taken], offsets[:taken])
+        return submit(self, places[:taken], offsets[:taken], lengths[:taken])
 
     monkeypatch.setattr(LinuxAio, "submit", submit_a_few)
     assert _read_all(direct, ALL_OFFSETS, 20) == _expected(direct.path, ALL_OFFSETS)
@@ -136,14 +136,14 @@ def test_what_the_kernel_does_not_take_is_read_with_advice(direct, monkeypatch, 
 
 
 def test_where_asking_takes_as_long_as_reading_advice_takes_over(direct, monkeypatch):
-    monkeypatch.setattr(block_reads, "_JUDGED_AFTER", 40)
-    monkeypatch.setattr(block_reads, "_SLOW_SECONDS_A_READ", 0)
+    monkeypatch.setattr(linux_aio, "_JUDGED_AFTER", 40)
+    monkeypatch.setattr(linux_aio, "_SLOW_SECONDS_A_READ", 0)
     submit = LinuxAio.submit
     asked = []
 
-    def submit_and_count(self, places, offsets):
+    def submit_and_count(self, places, offsets, lengths):
         asked.append(len(places))
-        return submit(self, places, offsets)
+        return submit(self, places, offsets, lengths)
 
     monkeypatch.setattr(LinuxAio, "submit", submit_and_count)
     assert _read_all(direct, ALL_OFFSETS, 20) == _expected(direct.path, ALL_OFFSETS)
@@ -154,7 +154,7 @@ def test_other_processors_read_with_advice(path, monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "s390x")
     monkeypatch.setattr(block_reads, "_WORTH_A_SET_UP", 1)
     with pytest.raises(OSError, match="s390x"):
-        LinuxAio(os.fspath(path), 1)
+        LinuxAio(os.fspath(path), 1, ALIGNMENT)
     found = _read_all(LocalFile(path), ALL_OFFSETS, 20)
     assert found == _expected(path, ALL_OFFSETS)
 
@@ -162,7 +162,7 @@ def test_other_processors_read_with_advice(path, monkeypatch):
 def test_more_reads_than_the_kernel_has_are_refused_and_nothing_stays_open(path):
     before = _open_files()
     with pytest.raises(OSError, match="Invalid argument"):
-        LinuxAio(os.fspath(path), 1 << 30)
+        LinuxAio(os.fspath(path), 1 << 30, ALIGNMENT)
     assert _open_files() == before
 
 

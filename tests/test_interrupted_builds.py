@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 
 import imagenet2012_subset
 from imagenet2012_subset import ArchiveError, WriteError, images, takeover
+from imagenet2012_subset.read_ahead import read_in_order
 from tests import archives
 from tests.conftest import read_split
 
@@ -207,26 +208,24 @@ def test_a_disk_that_fills_up_meanwhile(
 
 def test_an_archive_that_shrinks_while_it_is_read(build, small_data, monkeypatch):
     archive = small_data.manual_dir / "ILSVRC2012_img_val.tar"
-    read = images.Images._read
 
-    def shrink_first(self, member):
+    def shrink_first(file, places):
         os.truncate(archive, 512)
-        return read(self, member)
+        return read_in_order(file, places)
 
-    monkeypatch.setattr(images.Images, "_read", shrink_first)
+    monkeypatch.setattr(images, "read_in_order", shrink_first)
     with pytest.raises(ArchiveError, match="ends at byte"):
         build()
 
 
 def test_an_archive_that_is_rewritten_while_it_is_read(build, small_data, monkeypatch):
     archive = small_data.manual_dir / "ILSVRC2012_img_val.tar"
-    read = images.Images._read
 
-    def rewrite_first(self, member):
+    def rewrite_first(file, places):
         archive.write_bytes(archives.tar_bytes(sorted(small_data.validation)))
-        return read(self, member)
+        return read_in_order(file, places)
 
-    monkeypatch.setattr(images.Images, "_read", rewrite_first)
+    monkeypatch.setattr(images, "read_in_order", rewrite_first)
     with pytest.raises(ArchiveError, match="no longer has ILSVRC2012_val_"):
         build(workers=1)  # Two would rewrite what the other is about to read.
 
@@ -241,17 +240,17 @@ def test_a_read_error(build, monkeypatch):
 
 
 def test_a_worker_that_fails_stops_the_others(build, small_data, monkeypatch):
-    read = images.Images._read
     reading = threading.Event()
 
-    def fail_once(self, member):
+    def fail_once(file, places):
         if not reading.is_set():
             reading.set()
             raise RuntimeError("a bug")
-        time.sleep(0.05)
-        return read(self, member)
+        for block in read_in_order(file, places):
+            time.sleep(0.05)
+            yield block
 
-    monkeypatch.setattr(images.Images, "_read", fail_once)
+    monkeypatch.setattr(images, "read_in_order", fail_once)
     with pytest.raises(RuntimeError, match="a bug"):
         build(workers=2, num_shards=3)
 

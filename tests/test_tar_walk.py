@@ -359,7 +359,7 @@ class _CountingFile(LocalFile):
 
     rounds = 0
 
-    def direct_reads(self, capacity):
+    def direct_reads(self, capacity, size):
         return None
 
     def read_each(self, buffers, offsets):
