@@ -78,7 +78,9 @@ class LinuxAio:
         """
         self._context = ctypes.c_ulong(0)
         machine = platform.machine()
-        if sys.platform != "linux" or machine not in _SYSTEM_CALLS:
+        # A 32-bit Python on such a machine has calls of other numbers.
+        is_64_bit = sys.maxsize > 2**32
+        if sys.platform != "linux" or not is_64_bit or machine not in _SYSTEM_CALLS:
             raise OSError(errno.ENOSYS, f"no asynchronous I/O on {machine}", path)
         self._numbers = _SYSTEM_CALLS[machine]
         self._libc = ctypes.CDLL(None, use_errno=True)
