@@ -101,7 +101,7 @@ def test_after_an_error_waiting_tasks_never_begin_and_running_ones_are_stopped()
         run_together(tasks, 2, stop)
     # The thread of the task that failed may have taken one more before it was told.
     assert len(begun) <= 2
-    assert stopped == sorted(begun)
+    assert sorted(stopped) == sorted(begun)
 
 
 def test_the_error_comes_only_once_running_tasks_have_ended():
