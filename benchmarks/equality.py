@@ -14,22 +14,28 @@ import itertools
 import json
 import pathlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 _INFO_NAME = "dataset_info.json"
-# Of a list of the user's own, which cut lists are, our builder notes the fingerprint.
-_OURS_ALONE = "metadata.json"
 _BUFFER = 4 << 20
 _SHOWN = 200  # Characters of a value in a message.
 
 
-def compare_datasets(dir_a: pathlib.Path, dir_b: pathlib.Path) -> int:
+def compare_datasets(
+    dir_a: pathlib.Path, dir_b: pathlib.Path, ignored: Sequence[str] = ()
+) -> int:
     """Compares two folders of prepared TFRecord datasets, in little memory.
 
     Compared are the files' names, the features, the label names, each split's
     `shardLengths` and `numBytes`, and all records in their order.
+
+    Args:
+      dir_a: One dataset's folder.
+      dir_b: The other's.
+      ignored: Names of files that only one of them may have.
 
     Returns:
       The number of records.
@@ -38,7 +44,7 @@ def compare_datasets(dir_a: pathlib.Path, dir_b: pathlib.Path) -> int:
       AssertionError: If anything differs; the message names the first difference.
     """
     files_a, files_b = (
-        sorted(p.name for p in folder.iterdir() if p.name != _OURS_ALONE)
+        sorted(p.name for p in folder.iterdir() if p.name not in ignored)
         for folder in (dir_a, dir_b)
     )
     _check_equal("file names", files_a, files_b)
@@ -113,9 +119,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dir_a", type=pathlib.Path)
     parser.add_argument("dir_b", type=pathlib.Path)
+    parser.add_argument("--ignore", nargs="+", default=(), help="Names of files.")
     args = parser.parse_args()
     try:
-        print(f"equal: {compare_datasets(args.dir_a, args.dir_b):,} records")
+        num_records = compare_datasets(args.dir_a, args.dir_b, args.ignore)
+        print(f"equal: {num_records:,} records")
     except AssertionError as difference:
         print(f"DIFFERENT: {difference}")
         return 1

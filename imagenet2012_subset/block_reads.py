@@ -82,7 +82,7 @@ class BlockReads(Generic[T]):
             return None
         if not self._direct and self.under_way + num_asked >= _WORTH_A_SET_UP:
             if aio := self._file.direct_reads(self._capacity, ALIGNMENT):
-                self._direct = _DirectReads(self._file, aio, self._capacity)
+                self._direct = _DirectReads(self._file, aio)
             else:
                 self._may_be_direct = False
         return self._direct
@@ -117,17 +117,17 @@ class _AdvisedReads(Generic[T]):
 class _DirectReads(Generic[T]):
     """Reads in the order in which the disk serves them."""
 
-    def __init__(self, file: ArchiveFile, aio: LinuxAio, capacity: int):
+    def __init__(self, file: ArchiveFile, aio: LinuxAio):
         self._file = file
         self._aio = aio
+        capacity = len(aio.blocks)
         self._items: list[Any] = [None] * capacity
         self._offsets = np.zeros(capacity, np.int64)
         self._free = list(range(capacity))
-        self._capacity = capacity
 
     @property
     def under_way(self) -> int:
-        return self._capacity - len(self._free)
+        return len(self._items) - len(self._free)
 
     @property
     def is_slow(self) -> bool:
@@ -151,7 +151,7 @@ class _DirectReads(Generic[T]):
         places, lengths = self._aio.wait(at_least=(self.under_way + 2) // 3)
         offsets = self._offsets[places]
         within = offsets % ALIGNMENT
-        pages = self._aio.blocks.reshape(self._capacity, -1, BLOCK)
+        pages = self._aio.blocks.reshape(len(self._items), -1, BLOCK)
         blocks = pages[places, within // BLOCK]
         # What failed is read once more, in the way that says what is wrong.
         for i in np.flatnonzero(lengths < within + BLOCK).tolist():

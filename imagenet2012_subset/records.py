@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -26,12 +25,16 @@ class RecordSerializer:
             raise ValueError(
                 f"records hold file_name, image and label, not {sorted(features)}"
             )
+        # Who only plans sizes need not wait the seconds that this import takes.
+        import tensorflow as tf
+
         self._features = features
+        self._new_example = tf.train.Example
 
     def serialize(self, example: dict[str, Any]) -> bytes:
         """Returns the record of one example of the dataset's features."""
         encoded = self._features.encode_example(example)
-        proto = self._example_class()
+        proto = self._new_example()
         feature = proto.features.feature
         file_name = encoded["file_name"].item().encode()
         feature["file_name"].bytes_list.value.append(file_name)
@@ -40,13 +43,6 @@ class RecordSerializer:
         # Protobuf writes a map in an order of the process's own unless told otherwise.
         record: bytes = proto.SerializeToString(deterministic=True)
         return record
-
-    @functools.cached_property
-    def _example_class(self) -> Any:
-        # To import TensorFlow takes seconds, which those who only look need not wait.
-        import tensorflow as tf
-
-        return tf.train.Example
 
 
 def record_size(name: str, label: int, image_size: int) -> int:

@@ -106,7 +106,8 @@ class Part:
           max_parts: how many to return at the most.
         """
         num_found = len(self.found.names)
-        if not max_parts or num_found < min(_SAMPLE, members_each):
+        enough_found = num_found >= min(_SAMPLE, members_each)
+        if not (self.may_be_cut and max_parts and enough_found):
             return []
         self.may_be_cut = False
         length_each = (self.position - self.start) * members_each // num_found

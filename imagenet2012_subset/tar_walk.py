@@ -17,6 +17,7 @@ IN_FLIGHT = 256
 # To find where a part begins takes as long as to walk a few dozen members.
 MEMBERS_A_PART = 1024
 
+# To sum up how far all have come takes as long as to pass a dozen headers.
 _REPORT_SECONDS = 0.05
 
 
@@ -32,8 +33,8 @@ def walk(
 
     A header says where the next one is, so one tar takes as many reads after each
     other as it has members. Many tars are therefore walked in step: the next header of
-    each is asked for ahead, and taken as soon as it is there. Where there are
-    fewer tars than that, long ones are cut in parts.
+    each is asked for ahead, and taken as soon as it is there. Where there are fewer
+    tars than that, long ones are cut in parts.
 
     Args:
       file: the archive that holds the tars.

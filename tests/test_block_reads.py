@@ -21,7 +21,7 @@ from imagenet2012_subset.linux_aio import ALIGNMENT, LinuxAio
 from imagenet2012_subset.tar_headers import BLOCK
 from imagenet2012_subset.tar_part import Tar
 from imagenet2012_subset.tar_walk import walk
-from tests import archives
+from tests import archives, direct_reads
 
 NUM_BLOCKS = 101  # The file ends within a page.
 
@@ -42,11 +42,7 @@ def _write(folder: pathlib.Path) -> epath.Path:
 def direct(path: epath.Path, monkeypatch: pytest.MonkeyPatch) -> LocalFile:
     """That file, of which even a single block is read directly."""
     monkeypatch.setattr(block_reads, "_WORTH_A_SET_UP", 1)
-    file = LocalFile(path)
-    if not (aio := file.direct_reads(1, ALIGNMENT)):
-        pytest.skip("this platform or file system has no direct asynchronous reads")
-    aio.close()
-    return file
+    return direct_reads.open_for_direct_reads(path)
 
 
 def _read_all(
@@ -110,27 +106,13 @@ def test_a_block_beyond_the_end_is_an_error_that_says_where(path, monkeypatch, w
 
 
 def test_what_fails_directly_is_read_again(direct, monkeypatch):
-    wait = LinuxAio.wait
-
-    def wait_and_fail(self, at_least):
-        places, lengths = wait(self, at_least)
-        self.blocks[places] = 0
-        return places, np.full_like(lengths, -5)
-
-    monkeypatch.setattr(LinuxAio, "wait", wait_and_fail)
+    direct_reads.fail_all(monkeypatch)
     assert _read_all(direct, ALL_OFFSETS, 20) == _expected(direct.path, ALL_OFFSETS)
 
 
 @pytest.mark.parametrize("taken", [0, 3])
 def test_what_the_kernel_does_not_take_is_read_with_advice(direct, monkeypatch, taken):
-    submit = LinuxAio.submit
-    calls = []
-
-    def submit_a_few(self, places, offsets, lengths):
-        calls.append(len(places))
-        return submit(self, places[:taken], offsets[:taken], lengths[:taken])
-
-    monkeypatch.setattr(LinuxAio, "submit", submit_a_few)
+    calls = direct_reads.submit_at_most(monkeypatch, taken)
     assert _read_all(direct, ALL_OFFSETS, 20) == _expected(direct.path, ALL_OFFSETS)
     assert calls == [20]
 
@@ -138,14 +120,7 @@ def test_what_the_kernel_does_not_take_is_read_with_advice(direct, monkeypatch, 
 def test_where_asking_takes_as_long_as_reading_advice_takes_over(direct, monkeypatch):
     monkeypatch.setattr(linux_aio, "_JUDGED_AFTER", 40)
     monkeypatch.setattr(linux_aio, "_SLOW_SECONDS_A_READ", 0)
-    submit = LinuxAio.submit
-    asked = []
-
-    def submit_and_count(self, places, offsets, lengths):
-        asked.append(len(places))
-        return submit(self, places, offsets, lengths)
-
-    monkeypatch.setattr(LinuxAio, "submit", submit_and_count)
+    asked = direct_reads.submit_at_most(monkeypatch, None)
     assert _read_all(direct, ALL_OFFSETS, 20) == _expected(direct.path, ALL_OFFSETS)
     assert 40 <= sum(asked) < 60
 

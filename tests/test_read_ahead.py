@@ -16,6 +16,7 @@ from imagenet2012_subset.archive_file import ArchiveFile, LocalFile, PortableFil
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.linux_aio import ALIGNMENT, LinuxAio
 from imagenet2012_subset.read_ahead import Place, read_in_order
+from tests import direct_reads
 
 SIZE = 3_000_001
 DATA = np.random.default_rng(0).bytes(SIZE)
@@ -33,11 +34,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> epath.Path:
 def direct(path: epath.Path, monkeypatch: pytest.MonkeyPatch) -> LocalFile:
     """That file, of which even a single place is read directly."""
     monkeypatch.setattr(read_ahead, "_WORTH_A_SET_UP", 1)
-    file = LocalFile(path)
-    if not (aio := file.direct_reads(1, ALIGNMENT)):
-        pytest.skip("this platform or file system has no direct asynchronous reads")
-    aio.close()
-    return file
+    return direct_reads.open_for_direct_reads(path)
 
 
 def _read_all(file: ArchiveFile, places: Sequence[Place]) -> list[bytes]:
@@ -86,25 +83,13 @@ def test_a_place_beyond_the_end_is_an_error_that_says_where(path, monkeypatch, w
 
 
 def test_what_fails_directly_is_read_again(direct, monkeypatch):
-    wait = LinuxAio.wait
-
-    def wait_and_fail(self, at_least):
-        places, lengths = wait(self, at_least)
-        self.blocks[places] = 0
-        return places, np.full_like(lengths, -5)
-
-    monkeypatch.setattr(LinuxAio, "wait", wait_and_fail)
+    direct_reads.fail_all(monkeypatch)
     assert _read_all(direct, MANY) == _expected(MANY)
 
 
 @pytest.mark.parametrize("taken", [0, 3])
 def test_what_the_kernel_does_not_take_is_read_by_itself(direct, monkeypatch, taken):
-    submit = LinuxAio.submit
-
-    def submit_a_few(self, places, offsets, lengths):
-        return submit(self, places[:taken], offsets[:taken], lengths[:taken])
-
-    monkeypatch.setattr(LinuxAio, "submit", submit_a_few)
+    direct_reads.submit_at_most(monkeypatch, taken)
     assert _read_all(direct, MANY) == _expected(MANY)
 
 
