@@ -26,6 +26,7 @@ from imagenet2012_subset.subset_list import (
     fingerprint,
     read_subset_list,
 )
+from imagenet2012_subset.sync import sync_folder
 from imagenet2012_subset.takeover import kept_until_replaced, report_leftovers
 from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME
 from imagenet2012_subset.workers import num_workers
@@ -99,8 +100,9 @@ class Builder(  # type: ignore[call-arg]
     ) -> None:
         """Builds the dataset, unless it is there already.
 
-        A build ends with the whole dataset in its final place, or leaves that place as
-        it was: also the dataset that was to be overwritten is put back.
+        A build ends with the whole dataset in its final place and on the disk, or
+        leaves that place as it was: also the dataset that was to be overwritten is put
+        back.
 
         Args:
           download_config: `manual_dir` and options, as for any TFDS builder.
@@ -114,7 +116,8 @@ class Builder(  # type: ignore[call-arg]
         """
         config = download_config or tfds.download.DownloadConfig()
         overwrite = config.download_mode.overwrite_dataset
-        if overwrite or not self.data_path.exists():
+        is_new = overwrite or not self.data_path.exists()
+        if is_new:
             report_leftovers(self.data_path)
         elif self._has_own_list:
             self._check_built_from(self.builder_config)
@@ -122,6 +125,8 @@ class Builder(  # type: ignore[call-arg]
         try:
             with keeping(self.data_path):
                 super().download_and_prepare(download_config=config, **kwargs)
+                if is_new:
+                    sync_folder(self.data_path)
         except OSError as error:
             taken = isinstance(error, FileExistsError) or error.errno == errno.ENOTEMPTY
             if taken and self.is_prepared():

@@ -145,6 +145,7 @@ def _direct_reads_of_thread(file: ArchiveFile) -> Iterator[LinuxAio | None]:
         # An interrupt may come before it is noted what the kernel did.
         if aio:
             aio.close()
+            del reads[file]
         raise
     if aio and not aio.is_slow:
         reads[file] = aio

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.images import Images
 from imagenet2012_subset.plan import SplitPlan
 from imagenet2012_subset.records import RecordSerializer
+from imagenet2012_subset.sync import sync_file
 from imagenet2012_subset.tfds_internals import (
     ExampleWriter,
     FileFormat,
@@ -67,8 +69,9 @@ def write_splits(
       generate_examples: yields the (key, example) of each image, in order.
       serializer: makes an example a record.
       example_writer: puts records into a file.
-      workers: how many shards to write at a time, each in a thread of its own. An
-        interrupt or an error in one stops all of them within an image.
+      workers: how many shards to write at a time, each in a thread of its own. While
+        the disk takes what they wrote, as many others write on. An interrupt or an
+        error in one stops all of them within an image.
 
     Raises:
       WriteError: if space is short, before anything is written; if a shard cannot be
@@ -77,6 +80,7 @@ def write_splits(
     """
     _ensure_space(splits)
     stop = StopFlag()
+    turns = threading.Semaphore(workers)
     with contextlib.ExitStack() as stack:
         tasks = []
         for split in splits:
@@ -94,12 +98,13 @@ def write_splits(
                 serializer,
                 example_writer,
                 Progress(bar.update, stop),
+                turns,
             )
             tasks += [
                 functools.partial(shard_writer.write, index)
                 for index in range(split.plan.num_shards)
             ]
-        run_together(tasks, workers, stop)
+        run_together(tasks, 2 * workers, stop)
 
 
 class _ShardWriter:
@@ -112,6 +117,7 @@ class _ShardWriter:
         serializer: RecordSerializer,
         example_writer: ExampleWriter,
         progress: Progress,
+        turns: threading.Semaphore,
     ):
         self._split = split
         self._generate_examples = generate_examples
@@ -119,25 +125,38 @@ class _ShardWriter:
         self._example_writer = example_writer
         self._hasher = Hasher(split.plan.name)
         self._progress = progress
+        self._turns = turns
 
     def write(self, index: int) -> None:
         path = self._split.shard_path(index)
         errors_of_records: list[Exception] = []
         records: Iterable[tuple[int, bytes]]
         records = self._records(index, path, errors_of_records)
-        if self._example_writer.file_format == FileFormat.PARQUET:
-            # TFDS's adapter takes batches by slicing its argument from the start each
-            # time: of an iterator it would drop every record past the hundredth.
-            records = list(records)
         try:
-            positions = self._example_writer.write(path, records)
-            if positions:
-                write_index_file(index_file_path(str(path)), positions)
+            with self._turns:
+                written = self._write_records(path, records)
+            for file in written:
+                sync_file(file)
         except Exception as error:
             if error in errors_of_records:
                 raise
             # Each format has its own kinds of errors for a disk that fails.
             raise unwritable(path, str(error)) from error
+
+    def _write_records(
+        self, path: epath.Path, records: Iterable[tuple[int, bytes]]
+    ) -> list[epath.Path]:
+        """Returns the files that now have the records."""
+        if self._example_writer.file_format == FileFormat.PARQUET:
+            # TFDS's adapter takes batches by slicing its argument from the start each
+            # time: of an iterator it would drop every record past the hundredth.
+            records = list(records)
+        positions = self._example_writer.write(path, records)
+        if not positions:
+            return [path]
+        index_path = index_file_path(str(path))
+        write_index_file(index_path, positions)
+        return [path, epath.Path(index_path)]
 
     def _records(
         self, index: int, path: epath.Path, errors: list[Exception]
@@ -152,16 +171,17 @@ class _ShardWriter:
         self, index: int, path: epath.Path
     ) -> Iterator[tuple[int, bytes]]:
         images, record_sizes = self._split.plan.shard(index)
-        examples = iter(self._generate_examples(images))
-        names = images.members.names.tolist()
-        for name, size in zip(names, record_sizes.tolist(), strict=True):
-            planned = (name.decode("ascii"), size)
-            key, example = next(examples, (None, None))
-            record = self._serializer.serialize(example) if example else b""
-            if (key, len(record)) != planned:
-                raise _not_planned(path, planned, (key, len(record)))
+        names = [name.decode("ascii") for name in images.members.names.tolist()]
+        planned = zip(names, record_sizes.tolist(), strict=True)
+        for key, example in self._generate_examples(images):
+            record = self._serializer.serialize(example)
+            expected = next(planned, None)
+            if (key, len(record)) != expected:
+                raise _not_planned(path, expected, (key, len(record)))
             yield self._hasher.hash_key(key), record
             self._progress(1)
+        if missing := next(planned, None):
+            raise _not_planned(path, missing, None)
 
 
 def unwritable(path: epath.Path, reason: str) -> WriteError:
@@ -175,12 +195,17 @@ def unwritable(path: epath.Path, reason: str) -> WriteError:
 
 
 def _not_planned(
-    path: epath.Path, planned: tuple[str, int], got: tuple[str | None, int]
+    path: epath.Path, planned: tuple[str, int] | None, got: tuple[str, int] | None
 ) -> WriteError:
+    def described(record: tuple[str, int] | None) -> str:
+        return (
+            f"{record[0]} in a record of {record[1]:,} bytes" if record else "no more"
+        )
+
     return WriteError(
         path,
-        f"was planned to hold {planned[0]} in a record of {planned[1]:,} bytes, but "
-        f"_generate_examples gave {got[0]} in one of {got[1]:,}",
+        f"was planned to hold {described(planned)}, but _generate_examples gave "
+        f"{described(got)}",
         "A subclass that changes the examples has to change the plan along",
     )
 

@@ -4,6 +4,7 @@ import http.server
 import importlib.util
 import json
 import pathlib
+import re
 import threading
 
 import numpy as np
@@ -161,24 +162,39 @@ def test_a_list_from_the_web(build, small_data):
     assert ours.info.download_size == small_data.subset_list.stat().st_size
 
 
-def test_a_subclass_with_other_examples_is_told_so(small_data, tmp_path):
-    class Renaming(imagenet2012_subset.Builder, skip_registration=True):
-        name = "renaming"
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            lambda examples: [
+                (key, {**example, "file_name": "other.JPEG"})
+                for key, example in examples
+            ],
+            r"gave \w+\.JPEG in a record of",
+        ),
+        (lambda examples: list(examples)[:-1], "gave no more"),
+        (lambda examples: [*examples] * 2, "was planned to hold no more"),
+    ],
+    ids=["changed", "fewer", "more"],
+)
+def test_a_subclass_with_other_examples_is_told_so(small_data, tmp_path, change, told):
+    class Changing(imagenet2012_subset.Builder, skip_registration=True):
+        name = "changing"
         BUILDER_CONFIGS = []
 
         def _generate_examples(self, images):
-            for key, example in super()._generate_examples(images):
-                yield key, {**example, "file_name": "other.JPEG"}
+            yield from change(super()._generate_examples(images))
 
-    builder = Renaming(
+    builder = Changing(
         config=SubsetConfig(
             name="small", subset_list=small_data.subset_list, validation_images=5
         ),
         data_dir=tmp_path / "data",
     )
     config = tfds.download.DownloadConfig(manual_dir=small_data.manual_dir)
-    with pytest.raises(WriteError, match="was planned to hold"):
+    with pytest.raises(WriteError, match="was planned to hold") as raised:
         builder.download_and_prepare(download_config=config)
+    assert re.search(told, str(raised.value))
     assert not builder.data_path.exists()
 
 

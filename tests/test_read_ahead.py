@@ -103,13 +103,24 @@ def test_where_submitting_takes_as_long_as_reading_advice_takes_over(
     assert _read_all(direct, MANY) == _expected(MANY)
 
 
-def test_who_stops_early_may_begin_again(direct):
+def test_who_stops_early_may_begin_again(direct, monkeypatch):
     for stop in (1, 9, 30):
         blocks = read_in_order(direct, MANY)
         for _ in range(stop):
             next(blocks)
         blocks.close()
+    given = direct_reads.submit_at_most(monkeypatch, None)
     assert _read_all(direct, MANY) == _expected(MANY)
+    assert given
+
+
+def test_a_build_reads_the_images_of_all_shards_directly(
+    direct, build, small_data, monkeypatch
+):
+    del direct
+    given = direct_reads.submit_at_most(monkeypatch, None)
+    build(workers=1, num_shards=3)
+    assert sum(given) == len(small_data.listed) + len(small_data.validation)
 
 
 def test_after_an_interrupt_nothing_of_before_is_taken_for_new(direct, monkeypatch):

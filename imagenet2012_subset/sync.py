@@ -1,0 +1,51 @@
+"""Sees that what was written is on the disk, not in memory alone."""
+
+from __future__ import annotations
+
+import os
+
+from etils import epath
+
+
+def sync_file(path: epath.Path) -> None:
+    """Waits until a file is on the disk; the platform need not cache it any longer.
+
+    After a power cut, a file that was not synced may be empty, and of an empty shard
+    TFDS tells only once it has read the split to its end. To leave its memory to the
+    next file is quicker as well: a virtual machine pays for every page that it was not
+    given before. Of a file on remote storage there is nothing to wait for.
+
+    Args:
+      path: of a file that is closed.
+
+    Raises:
+      OSError: if the disk fails or has no space for what it seemed to have taken.
+    """
+    if "://" in os.fspath(path):
+        return
+    descriptor = os.open(path, os.O_RDWR)  # Windows syncs nothing that is read-only.
+    try:
+        os.fsync(descriptor)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: epath.Path) -> None:
+    """Waits until the disk has all files of a folder, and their names.
+
+    Raises:
+      OSError: as `sync_file`.
+    """
+    if "://" in os.fspath(folder):
+        return
+    for path in folder.iterdir():
+        sync_file(path)
+    if hasattr(os, "O_DIRECTORY"):
+        for names in (folder, folder.parent):
+            descriptor = os.open(names, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
