@@ -126,7 +126,7 @@ class Builder(  # type: ignore[call-arg]
             with keeping(self.data_path):
                 super().download_and_prepare(download_config=config, **kwargs)
                 if is_new:
-                    sync_folder(self.data_path)
+                    self._sync()
         except OSError as error:
             taken = isinstance(error, FileExistsError) or error.errno == errno.ENOTEMPTY
             if taken and self.is_prepared():
@@ -136,6 +136,13 @@ class Builder(  # type: ignore[call-arg]
                 raise unwritable(self.data_path, str(error)) from error
             else:
                 raise
+
+    def _sync(self) -> None:
+        try:
+            sync_folder(self.data_path)
+        except OSError as error:
+            self.data_path.rmtree()
+            raise unwritable(self.data_path, str(error)) from error
 
     @property
     def _has_own_list(self) -> bool:

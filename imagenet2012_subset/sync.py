@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from etils import epath
@@ -44,8 +45,14 @@ def sync_folder(folder: epath.Path) -> None:
         sync_file(path)
     if hasattr(os, "O_DIRECTORY"):
         for names in (folder, folder.parent):
-            descriptor = os.open(names, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _sync_names(names)
+
+
+def _sync_names(folder: epath.Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # Some file systems sync no folders: those of Windows shares, for one.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -7,6 +7,7 @@ import os
 import pathlib
 
 import pytest
+import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset.errors import WriteError
@@ -77,6 +78,37 @@ def test_a_disk_that_does_not_keep_a_shard(build, monkeypatch, tmp_path, number)
         build()
     assert "tfrecord" in raised.value.path
     assert not list((tmp_path / "data" / "imagenet2012_subset" / "small").iterdir())
+
+
+def _fail_from_the_final_place_on(monkeypatch, kind) -> None:
+    """Lets all syncs fail of what is a file, or a folder, and in its final place."""
+    fsync = os.fsync
+
+    def fail(descriptor):
+        path = pathlib.Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        if kind(path) and "incomplete." not in str(path):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+
+
+@pytest.mark.skipif(not _IS_LINUX, reason="tells a descriptor's path by /proc")
+def test_a_disk_that_does_not_keep_the_infos(build, monkeypatch):
+    finished = pathlib.Path(build().data_path)
+    before = {path.name: path.read_bytes() for path in finished.iterdir()}
+    _fail_from_the_final_place_on(monkeypatch, pathlib.Path.is_file)
+    with pytest.raises(WriteError, match="Invalid argument") as raised:
+        build(download_mode=tfds.GenerateMode.REUSE_CACHE_IF_EXISTS, num_shards=2)
+    assert raised.value.path == str(finished)
+    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
+    assert list(finished.parent.iterdir()) == [finished]
+
+
+@pytest.mark.skipif(not _IS_LINUX, reason="tells a descriptor's path by /proc")
+def test_a_file_system_that_syncs_no_folders(build, monkeypatch):
+    _fail_from_the_final_place_on(monkeypatch, pathlib.Path.is_dir)
+    assert build().is_prepared()
 
 
 def test_a_failed_sync_closes_the_file(monkeypatch, tmp_path):
