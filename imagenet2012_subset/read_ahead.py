@@ -40,7 +40,7 @@ def read_in_order(file: ArchiveFile, places: Sequence[Place]) -> Iterator[memory
     if len(places) < _WORTH_A_SET_UP:
         yield from _with_advice(file, places)
         return
-    with _direct_reads_of_thread(file) as aio:
+    with _lent_direct_reads(file) as aio:
         if aio:
             yield from _directly(file, aio, places)
         else:
@@ -124,28 +124,30 @@ class _Batches:
         return data
 
 
-# To end direct reads takes a while: they are kept for the next places of the same
-# thread, which are those of another shard.
-_per_thread = threading.local()
+# To set up direct reads and to end them takes a while: those of one shard are kept for
+# another. None where they are no better than advice.
+_kept: weakref.WeakKeyDictionary[ArchiveFile, list[LinuxAio] | None]
+_kept = weakref.WeakKeyDictionary()
+_lock = threading.Lock()
 
 
 @contextlib.contextmanager
-def _direct_reads_of_thread(file: ArchiveFile) -> Iterator[LinuxAio | None]:
-    """Lends this thread's direct reads of a file, if there are any to be had."""
-    if not hasattr(_per_thread, "reads"):
-        _per_thread.reads = weakref.WeakKeyDictionary()
-    reads: weakref.WeakKeyDictionary[ArchiveFile, LinuxAio | None] = _per_thread.reads
-    if file not in reads:
-        reads[file] = file.direct_reads(2 * _BATCH, _DIRECT_BYTES)
-    aio = reads[file]
-    reads[file] = None  # Who else reads in this thread meanwhile does without.
+def _lent_direct_reads(file: ArchiveFile) -> Iterator[LinuxAio | None]:
+    """Lends direct reads of a file, to one reader at a time, where there are any."""
+    with _lock:
+        kept = _kept.setdefault(file, [])
+        aio = kept.pop() if kept else None
+    if kept is not None and not aio:
+        aio = file.direct_reads(2 * _BATCH, _DIRECT_BYTES)
     try:
         yield aio
     except BaseException:
         # An interrupt may come before it is noted what the kernel did.
         if aio:
             aio.close()
-            del reads[file]
         raise
-    if aio and not aio.is_slow:
-        reads[file] = aio
+    with _lock:
+        if not aio or aio.is_slow:
+            _kept[file] = None
+        elif (kept := _kept[file]) is not None:
+            kept.append(aio)

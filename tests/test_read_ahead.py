@@ -114,13 +114,22 @@ def test_who_stops_early_may_begin_again(direct, monkeypatch):
     assert given
 
 
-def test_a_build_reads_the_images_of_all_shards_directly(
+def test_a_build_reads_all_shards_directly_and_sets_up_once_an_archive(
     direct, build, small_data, monkeypatch
 ):
     del direct
     given = direct_reads.submit_at_most(monkeypatch, None)
+    set_up = LocalFile.direct_reads
+    archives = []
+
+    def set_up_and_note(self, capacity, size):
+        archives.append(self.path.name)
+        return set_up(self, capacity, size)
+
+    monkeypatch.setattr(LocalFile, "direct_reads", set_up_and_note)
     build(workers=1, num_shards=3)
     assert sum(given) == len(small_data.listed) + len(small_data.validation)
+    assert sorted(archives) == ["ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar"]
 
 
 def test_after_an_interrupt_nothing_of_before_is_taken_for_new(direct, monkeypatch):
