@@ -13,6 +13,7 @@ from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.linux_aio import LinuxAio
+from imagenet2012_subset.local import is_local
 
 # Where the platform takes no advice on what to read ahead, threads keep several reads
 # under way instead.
@@ -82,9 +83,9 @@ def open_archive(path: epath.Path) -> ArchiveFile:
       ArchiveError: if it cannot be opened.
     """
     positioned_reads = hasattr(os, "preadv") and hasattr(os, "posix_fadvise")
-    local = positioned_reads and "://" not in os.fspath(path)
+    quick = positioned_reads and is_local(path)
     try:
-        return LocalFile(path) if local else PortableFile(path)
+        return LocalFile(path) if quick else PortableFile(path)
     except OSError as error:
         raise ArchiveError(
             path,

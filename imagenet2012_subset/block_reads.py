@@ -121,6 +121,7 @@ class _DirectReads(Generic[T]):
         self._file = file
         self._aio = aio
         capacity = len(aio.blocks)
+        self._pages = aio.blocks.reshape(capacity, -1, BLOCK)
         self._items: list[Any] = [None] * capacity
         self._offsets = np.zeros(capacity, np.int64)
         self._free = list(range(capacity))
@@ -151,8 +152,7 @@ class _DirectReads(Generic[T]):
         places, lengths = self._aio.wait(at_least=(self.under_way + 2) // 3)
         offsets = self._offsets[places]
         within = offsets % ALIGNMENT
-        pages = self._aio.blocks.reshape(len(self._items), -1, BLOCK)
-        blocks = pages[places, within // BLOCK]
+        blocks = self._pages[places, within // BLOCK]
         # What failed is read once more, in the way that says what is wrong.
         for i in np.flatnonzero(lengths < within + BLOCK).tolist():
             self._file.read_into(memoryview(blocks[i]), int(offsets[i]))

@@ -19,6 +19,7 @@ from imagenet2012_subset.manual_dir import (
     Original,
     open_original,
 )
+from imagenet2012_subset.members import decoded
 from imagenet2012_subset.report import Report
 from imagenet2012_subset.subset_list import read_subset_list
 from imagenet2012_subset.tfds_internals import tqdm
@@ -69,8 +70,8 @@ def check_archives(
 def _check_training(report: Report, archive: Archive) -> None:
     per_synset = collections.Counter(
         wnid
-        for name in archive.located.images.names.tolist()
-        if (wnid := synsets.training_wnid(name.decode("ascii")))
+        for name in decoded(archive.located.images.names)
+        if (wnid := synsets.training_wnid(name))
     )
     for wnid in synsets.wnids():
         per_synset.setdefault(wnid, 0)

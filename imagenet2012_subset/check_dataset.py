@@ -15,6 +15,7 @@ from imagenet2012_subset import jpeg, selection, synsets
 from imagenet2012_subset.archives import locate_archives, open_archives
 from imagenet2012_subset.errors import DatasetError
 from imagenet2012_subset.images import Images
+from imagenet2012_subset.members import decoded
 from imagenet2012_subset.report import Report
 from imagenet2012_subset.tfds_internals import FileFormat, tqdm
 
@@ -112,8 +113,8 @@ def _check_split(
     seen: collections.Counter[str] = collections.Counter()
     index_of = {}
     if source is not None:
-        archived = source.members.names.tolist()
-        index_of = {name.decode("ascii"): i for i, name in enumerate(archived)}
+        archived = decoded(source.members.names)
+        index_of = {name: i for i, name in enumerate(archived)}
     known = set(wanted)
     try:
         with tqdm(total=len(wanted), desc=f"Checking {split}", leave=False) as bar:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from imagenet2012_subset import jpeg, synsets
 from imagenet2012_subset.archive_file import ArchiveFile
 from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.members import Member, Members
+from imagenet2012_subset.members import Member, Members, decoded
 from imagenet2012_subset.read_ahead import read_in_order
 from imagenet2012_subset.tar_headers import BLOCK
 
@@ -72,8 +72,8 @@ class Images:
         converted.
         """
         sizes: list[int] = self.members.sizes.tolist()
-        for index, name in enumerate(self.members.names.tolist()):
-            if jpeg.is_converted(name.decode("ascii")):
+        for index, name in enumerate(decoded(self.members.names)):
+            if jpeg.is_converted(name):
                 sizes[index] = len(self[index].data)
         return sizes
 

@@ -12,6 +12,7 @@ from etils import epath
 
 from imagenet2012_subset.archive_file import ArchiveFile, open_archive
 from imagenet2012_subset.errors import ManualDirError
+from imagenet2012_subset.local import is_local
 
 _HOW_TO_GET = (
     "Register on https://image-net.org/download-images, download {name} "
@@ -123,7 +124,7 @@ def open_original(manual_dir: epath.Path, original: Original) -> ArchiveFile:
 
 
 def _is_link(path: epath.Path) -> bool:
-    return "://" not in os.fspath(path) and os.path.islink(path)
+    return is_local(path) and os.path.islink(path)
 
 
 def _similar(manual_dir: epath.Path, original: Original) -> str:

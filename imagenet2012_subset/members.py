@@ -58,9 +58,9 @@ class Members:
     def __iter__(self) -> Iterator[Member]:
         columns = self.offsets, self.sizes, self.header_crcs
         for name, *numbers in zip(
-            self.names.tolist(), *(column.tolist() for column in columns), strict=True
+            decoded(self.names), *(column.tolist() for column in columns), strict=True
         ):
-            yield Member(name.decode("ascii"), *numbers)
+            yield Member(name, *numbers)
 
     def take(self, indices: npt.ArrayLike) -> Members:
         """Returns the members at `indices` (or where a boolean array is true)."""
@@ -101,3 +101,8 @@ class Members:
             np.concatenate([part.sizes for part in parts]),
             np.concatenate([part.header_crcs for part in parts]),
         )
+
+
+def decoded(names: npt.NDArray[np.bytes_]) -> list[str]:
+    """Returns a column of names as text."""
+    return [name.decode("ascii") for name in names.tolist()]

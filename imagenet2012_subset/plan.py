@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from imagenet2012_subset import synsets
 from imagenet2012_subset.images import Images
+from imagenet2012_subset.members import decoded
 from imagenet2012_subset.records import record_size
 from imagenet2012_subset.tfds_internals import (
     Hasher,
@@ -79,7 +80,7 @@ def plan_split(
     """
     if max_examples is not None:
         images = images.take(np.arange(min(max_examples, len(images))))
-    names = [raw.decode("ascii") for raw in images.members.names.tolist()]
+    names = decoded(images.members.names)
     if shuffle:
         hasher = Hasher(name)
         order = sorted(

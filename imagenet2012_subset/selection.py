@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from imagenet2012_subset import synsets
 from imagenet2012_subset.archive_file import ArchiveFile
@@ -13,6 +12,7 @@ from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.images import Images
 from imagenet2012_subset.locate import Located
 from imagenet2012_subset.manual_dir import TRAINING, VALIDATION, Original
+from imagenet2012_subset.members import decoded
 
 _TASK_3_SYNSETS = 120
 _SHOWN = 3
@@ -62,7 +62,7 @@ def select_validation(
     known = set(wanted)
     extra = [
         name
-        for name in _decoded(located.images.names)
+        for name in decoded(located.images.names)
         if synsets.validation_number(name) is not None and name not in known
     ]
     if extra:
@@ -139,10 +139,6 @@ def _what_it_is(located: Located, original: Original) -> str:
         others = ", ".join(located.others) or "nothing"
         return f". It holds no ImageNet image, but {others}"
     return ""
-
-
-def _decoded(names: npt.NDArray[np.bytes_]) -> list[str]:
-    return [name.decode("ascii") for name in names.tolist()]
 
 
 def _count(names: Sequence[str], what: str) -> str:

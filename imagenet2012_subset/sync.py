@@ -7,6 +7,8 @@ import os
 
 from etils import epath
 
+from imagenet2012_subset.local import is_local
+
 
 def sync_file(path: epath.Path) -> None:
     """Waits until a file is on the disk; the platform need not cache it any longer.
@@ -22,7 +24,7 @@ def sync_file(path: epath.Path) -> None:
     Raises:
       OSError: if the disk fails or has no space for what it seemed to have taken.
     """
-    if "://" in os.fspath(path):
+    if not is_local(path):
         return
     descriptor = os.open(path, os.O_RDWR)  # Windows syncs nothing that is read-only.
     try:
@@ -39,7 +41,7 @@ def sync_folder(folder: epath.Path) -> None:
     Raises:
       OSError: as `sync_file`.
     """
-    if "://" in os.fspath(folder):
+    if not is_local(folder):
         return
     for path in folder.iterdir():
         sync_file(path)

@@ -13,6 +13,8 @@ from etils import epath
 
 from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.images import Images
+from imagenet2012_subset.local import is_local
+from imagenet2012_subset.members import decoded
 from imagenet2012_subset.plan import SplitPlan
 from imagenet2012_subset.records import RecordSerializer
 from imagenet2012_subset.sync import sync_file
@@ -171,7 +173,7 @@ class _ShardWriter:
         self, index: int, path: epath.Path
     ) -> Iterator[tuple[int, bytes]]:
         images, record_sizes = self._split.plan.shard(index)
-        names = [name.decode("ascii") for name in images.members.names.tolist()]
+        names = decoded(images.members.names)
         planned = zip(names, record_sizes.tolist(), strict=True)
         for key, example in self._generate_examples(images):
             record = self._serializer.serialize(example)
@@ -215,7 +217,7 @@ def _ensure_space(splits: Sequence[SplitOutput]) -> None:
     for plan, _ in splits:
         needed += plan.num_bytes + _FRAME_BYTES * len(plan.images)
     folder = splits[0].shard_path(0).parent
-    if "://" in str(folder):
+    if not is_local(folder):
         return
     free = shutil.disk_usage(folder).free
     if free < needed:

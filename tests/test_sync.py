@@ -13,20 +13,26 @@ from etils import epath
 from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.sync import sync_file, sync_folder
 
-_IS_LINUX = os.path.exists("/proc/self/fd")
+_DESCRIPTORS = pathlib.Path("/proc/self/fd")
+_on_linux = pytest.mark.skipif(
+    not _DESCRIPTORS.exists(), reason="tells a descriptor's path by Linux's /proc"
+)
+
+
+def _path_of(descriptor: int) -> pathlib.Path:
+    return (_DESCRIPTORS / str(descriptor)).readlink()
 
 
 @pytest.fixture
 def synced(monkeypatch) -> list[tuple[pathlib.Path, int]]:
     """The path and size in bytes of each file when it was synced, in turn."""
-    if not _IS_LINUX:
+    if not _DESCRIPTORS.exists():
         pytest.skip("tells a descriptor's path by Linux's /proc")
     fsync = os.fsync
     calls = []
 
     def fsync_and_note(descriptor):
-        path = pathlib.Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-        calls.append((path, os.fstat(descriptor).st_size))
+        calls.append((_path_of(descriptor), os.fstat(descriptor).st_size))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync_and_note)
@@ -54,11 +60,8 @@ def test_a_finished_dataset_is_synced_as_a_whole(build, synced):
     folder = pathlib.Path(build().data_path)
     paths = [path for path, _ in synced]
     assert {*folder.iterdir(), folder, folder.parent} <= {*paths}
-    assert (folder / "dataset_info.json", _size(folder / "dataset_info.json")) in synced
-
-
-def _size(path: pathlib.Path) -> int:
-    return path.stat().st_size
+    info = folder / "dataset_info.json"
+    assert (info, info.stat().st_size) in synced
 
 
 def test_a_dataset_that_was_there_is_left_alone(build, synced):
@@ -85,7 +88,7 @@ def _fail_from_the_final_place_on(monkeypatch, kind) -> None:
     fsync = os.fsync
 
     def fail(descriptor):
-        path = pathlib.Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        path = _path_of(descriptor)
         if kind(path) and "incomplete." not in str(path):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         fsync(descriptor)
@@ -93,7 +96,7 @@ def _fail_from_the_final_place_on(monkeypatch, kind) -> None:
     monkeypatch.setattr(os, "fsync", fail)
 
 
-@pytest.mark.skipif(not _IS_LINUX, reason="tells a descriptor's path by /proc")
+@_on_linux
 def test_a_disk_that_does_not_keep_the_infos(build, monkeypatch):
     finished = pathlib.Path(build().data_path)
     before = {path.name: path.read_bytes() for path in finished.iterdir()}
@@ -105,7 +108,7 @@ def test_a_disk_that_does_not_keep_the_infos(build, monkeypatch):
     assert list(finished.parent.iterdir()) == [finished]
 
 
-@pytest.mark.skipif(not _IS_LINUX, reason="tells a descriptor's path by /proc")
+@_on_linux
 def test_a_file_system_that_syncs_no_folders(build, monkeypatch):
     _fail_from_the_final_place_on(monkeypatch, pathlib.Path.is_dir)
     assert build().is_prepared()
