@@ -5,7 +5,7 @@ know `imagenet2012_subset/1pct`, `imagenet2012_subset/10pct` and, through
 `SubsetConfig`, any subset of your own.
 """
 
-from imagenet2012_subset.config import SubsetConfig
+from imagenet2012_subset.choose.config import SubsetConfig
 from imagenet2012_subset.errors import (
     ArchiveError,
     DatasetError,

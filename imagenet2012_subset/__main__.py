@@ -14,10 +14,10 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset import Builder, DatasetError, SubsetListError
-from imagenet2012_subset.check_archives import check_archives
-from imagenet2012_subset.check_dataset import check_dataset, config_name
-from imagenet2012_subset.report import Report
-from imagenet2012_subset.subset_list import fetch_subset_list, read_subset_list
+from imagenet2012_subset.check.archives import check_archives
+from imagenet2012_subset.check.dataset import check_dataset, config_name
+from imagenet2012_subset.check.report import Report
+from imagenet2012_subset.choose.subset_list import fetch_subset_list, read_subset_list
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

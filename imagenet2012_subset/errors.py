@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+
+_SHOWN = 3
+
+# What several errors advise.
+SEE_DAMAGE = (
+    "The archive is damaged: download it again and compare its sha256 "
+    "(python -m imagenet2012_subset check --sha256)"
+)
+LEAVE_ALONE = "see that nothing writes to it, then build again"
 
 
 class DatasetError(Exception):
@@ -40,3 +50,13 @@ class SubsetListError(DatasetError):
 
 class WriteError(DatasetError):
     """The dataset cannot be written where it was asked for."""
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Returns the first few names for a message, and dots where there are more."""
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+
+
+def counted(number: int, what: str) -> str:
+    """Returns a number with its noun, such as `1 image` or `12,811 images`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
+import functools
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
-from absl import logging
 from etils import epath
 
-from imagenet2012_subset import selection, synsets
-from imagenet2012_subset.archives import locate_archives, open_archives
-from imagenet2012_subset.config import SubsetConfig
-from imagenet2012_subset.errors import SubsetListError
-from imagenet2012_subset.images import Images
-from imagenet2012_subset.manual_dir import find_manual_dir
-from imagenet2012_subset.plan import plan_split
-from imagenet2012_subset.records import RecordSerializer
-from imagenet2012_subset.registration import register
-from imagenet2012_subset.subset_list import (
+from imagenet2012_subset.choose.config import SubsetConfig
+from imagenet2012_subset.choose.select import select_training, select_validation
+from imagenet2012_subset.choose.subset_list import (
     fetch_subset_list,
     fingerprint,
     read_subset_list,
 )
-from imagenet2012_subset.sync import sync_folder
-from imagenet2012_subset.takeover import kept_until_replaced, report_leftovers
+from imagenet2012_subset.errors import SubsetListError
+from imagenet2012_subset.find.images import Images
+from imagenet2012_subset.find.manual_dir import (
+    Sources,
+    find_sources,
+    manual_dir_of,
+)
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.plan.records import RecordSerializer
+from imagenet2012_subset.plan.splits import SplitPlan, plan_split
+from imagenet2012_subset.registration import register
 from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME
-from imagenet2012_subset.workers import num_workers
-from imagenet2012_subset.write import SplitOutput, unwritable, write_splits
+from imagenet2012_subset.write.replace import take_final_place
+from imagenet2012_subset.write.shard import ShardWriter
+from imagenet2012_subset.write.splits import write_splits
+from imagenet2012_subset.write.workers import num_workers
 
 _SIMCLR_LISTS = (
     "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
@@ -116,33 +118,14 @@ class Builder(  # type: ignore[call-arg]
         """
         config = download_config or tfds.download.DownloadConfig()
         overwrite = config.download_mode.overwrite_dataset
-        is_new = overwrite or not self.data_path.exists()
-        if is_new:
-            report_leftovers(self.data_path)
-        elif self._has_own_list:
+        prepare = functools.partial(
+            super().download_and_prepare, download_config=config, **kwargs
+        )
+        if self.data_path.exists() and not overwrite:
             self._check_built_from(self.builder_config)
-        keeping = kept_until_replaced if overwrite else contextlib.nullcontext
-        try:
-            with keeping(self.data_path):
-                super().download_and_prepare(download_config=config, **kwargs)
-                if is_new:
-                    self._sync()
-        except OSError as error:
-            taken = isinstance(error, FileExistsError) or error.errno == errno.ENOTEMPTY
-            if taken and self.is_prepared():
-                logging.warning("Another build of %s was first", self.data_path)
-                self.info.read_from_directory(self.data_path)
-            elif error.errno in (errno.EACCES, errno.EROFS, errno.ENOSPC):
-                raise unwritable(self.data_path, str(error)) from error
-            else:
-                raise
-
-    def _sync(self) -> None:
-        try:
-            sync_folder(self.data_path)
-        except OSError as error:
-            self.data_path.rmtree()
-            raise unwritable(self.data_path, str(error)) from error
+            prepare()
+        elif not take_final_place(self.data_path, prepare, overwrite=overwrite):
+            self.info.read_from_directory(self.data_path)
 
     @property
     def _has_own_list(self) -> bool:
@@ -151,7 +134,7 @@ class Builder(  # type: ignore[call-arg]
     def _check_built_from(self, config: SubsetConfig) -> None:
         """Raises an error if the dataset of this name was built from another list."""
         built_from = dict(self.info.metadata or {}).get(_FINGERPRINT)
-        if config.is_remote or built_from is None:
+        if not self._has_own_list or config.is_remote or built_from is None:
             return
         if fingerprint(read_subset_list(config.subset_list)) != built_from:
             raise SubsetListError(
@@ -166,7 +149,7 @@ class Builder(  # type: ignore[call-arg]
                 {
                     "file_name": tfds.features.Text(),
                     "image": tfds.features.Image(),
-                    "label": tfds.features.ClassLabel(names_file=synsets.names_file()),
+                    "label": tfds.features.ClassLabel(names_file=names.wnids_file()),
                 }
             ),
             supervised_keys=("image", "label"),
@@ -177,35 +160,8 @@ class Builder(  # type: ignore[call-arg]
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-        selected = self._select(dl_manager)
-        return {split: self._generate_examples(selected[split]) for split in selected}
-
-    def _select(
-        self,
-        dl_manager: tfds.download.DownloadManager,
-        *,
-        ignore_duplicates: bool = False,
-    ) -> dict[str, Images]:
-        """Returns the images of each split, in archive order."""
-        config: SubsetConfig = self.builder_config
-        # What takes no time to find out comes first.
-        files = open_archives(find_manual_dir(dl_manager))
-        listed = fetch_subset_list(config, dl_manager)
-        if self._has_own_list:
-            self.info.metadata[_FINGERPRINT] = fingerprint(listed)
-        training, validation = locate_archives(
-            files, dl_manager.download_dir / self.name
-        )
-        return {
-            "train": selection.select_training(
-                *training, listed, ignore_duplicates=ignore_duplicates
-            ),
-            "validation": selection.select_validation(
-                *validation,
-                config.validation_images,
-                ignore_duplicates=ignore_duplicates,
-            ),
-        }
+        chosen = self._choose(self._find(dl_manager), dl_manager)
+        return {split: self._generate_examples(chosen[split]) for split in chosen}
 
     def _generate_examples(
         self, images: Images
@@ -225,44 +181,80 @@ class Builder(  # type: ignore[call-arg]
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
     ) -> list[tfds.core.SplitInfo]:
-        """Plans and writes the shards, in place of TFDS's shuffle through buckets."""
+        """Finds, chooses, plans and writes, in place of TFDS's shuffle on disk."""
         if download_config.beam_runner or download_config.beam_options:
             warnings.warn(
                 "beam_runner and beam_options have no effect on imagenet2012_subset: "
                 "it writes its shards itself, in threads",
                 stacklevel=2,
             )
-        selected = self._select(
-            dl_manager, ignore_duplicates=download_config.ignore_duplicates
-        )
-        splits = []
-        for name, images in selected.items():
-            plan = plan_split(
-                name,
-                images,
-                download_config.get_shard_config(),
-                max_examples=download_config.max_examples_per_split,
-                # TFDS came to know the option in 4.9.8.
-                shuffle=not getattr(download_config, "nondeterministic_order", False),
-            )
-            template = self._get_filename_template(split_name=name)
-            splits.append(SplitOutput(plan, template))
-        write_splits(
-            splits,
-            generate_examples=self._generate_examples,
-            serializer=RecordSerializer(self.info.features),
-            example_writer=self._example_writer(),
-            workers=self._workers,
-        )
+        found = self._find(dl_manager)
+        chosen = self._choose(found, dl_manager, download_config.ignore_duplicates)
+        planned = self._plan(chosen, download_config)
+        write_splits(planned, self._shard_writer(), workers=self._workers)
         return [
             tfds.core.SplitInfo(
                 name=plan.name,
                 shard_lengths=plan.shard_lengths,
                 num_bytes=plan.num_bytes,
-                filename_template=template,
+                filename_template=plan.template,
             )
-            for plan, template in splits
+            for plan in planned
         ]
+
+    def _find(self, dl_manager: tfds.download.DownloadManager) -> Sources:
+        return find_sources(
+            manual_dir_of(dl_manager), index_folder=dl_manager.download_dir / self.name
+        )
+
+    def _choose(
+        self,
+        found: Sources,
+        dl_manager: tfds.download.DownloadManager,
+        ignore_duplicates: bool = False,
+    ) -> dict[str, Images]:
+        """Returns the images of each split, in source order."""
+        config: SubsetConfig = self.builder_config
+        listed = fetch_subset_list(config, dl_manager)
+        if self._has_own_list:
+            self.info.metadata[_FINGERPRINT] = fingerprint(listed)
+        return {
+            "train": select_training(
+                found.training, listed, ignore_duplicates=ignore_duplicates
+            ),
+            "validation": select_validation(
+                found.validation,
+                config.validation_images,
+                ignore_duplicates=ignore_duplicates,
+            ),
+        }
+
+    def _plan(
+        self,
+        chosen: dict[str, Images],
+        download_config: tfds.download.DownloadConfig,
+    ) -> list[SplitPlan]:
+        return [
+            plan_split(
+                split,
+                images.source.origin,
+                images.entries,
+                images.stored_sizes(),
+                download_config.get_shard_config(),
+                self._get_filename_template(split_name=split),
+                max_examples=download_config.max_examples_per_split,
+                # TFDS came to know the option in 4.9.8.
+                shuffle=not getattr(download_config, "nondeterministic_order", False),
+            )
+            for split, images in chosen.items()
+        ]
+
+    def _shard_writer(self) -> ShardWriter:
+        return ShardWriter(
+            self._generate_examples,
+            RecordSerializer(self.info.features),
+            self._example_writer(),
+        )
 
 
 register(Builder)

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 
 import imagenet2012_subset
 from imagenet2012_subset import SubsetConfig
-from tests import archives
+from tests.shared import archives
 
 # A busy machine is no fault of the code's.
 hypothesis.settings.register_profile(

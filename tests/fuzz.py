@@ -39,16 +39,21 @@ with atheris.instrument_imports(include=_WATCHED):
     from absl import logging
     from etils import epath
 
-    from imagenet2012_subset import index, synsets
-    from imagenet2012_subset.archive_file import LocalFile
+    from imagenet2012_subset.choose.subset_list import read_subset_list
     from imagenet2012_subset.errors import DatasetError
-    from imagenet2012_subset.locate import Located, locate
-    from imagenet2012_subset.members import Members
-    from imagenet2012_subset.subset_list import read_subset_list
-    from imagenet2012_subset.tar_headers import BLOCK
-    from imagenet2012_subset.tar_part import Tar
-    from imagenet2012_subset.tar_walk import walk
-    from tests import archives
+    from imagenet2012_subset.find import kept_index
+    from imagenet2012_subset.find.entries import Entries
+    from imagenet2012_subset.find.source import Index
+    from imagenet2012_subset.find.tar_index import index_tar
+    from imagenet2012_subset.imagenet.names import training_wnid, wnids
+    from imagenet2012_subset.storage.file import File
+    from imagenet2012_subset.storage.local_file import LocalFile
+    from imagenet2012_subset.tar.flat import walk_flat
+    from imagenet2012_subset.tar.headers import BLOCK
+    from imagenet2012_subset.tar.members import Tar, TarMembers
+    from imagenet2012_subset.tar.piece import Piece
+    from imagenet2012_subset.tar.walk import walk
+    from tests.shared import archives
 
 _FOLDER = epath.Path(tempfile.gettempdir()) / "imagenet2012_subset_fuzz"
 _RESEAL = 0x01
@@ -71,11 +76,11 @@ def _written(data: bytes) -> epath.Path:
     return path
 
 
-def _check_inside(images: Members, size: int) -> None:
-    assert len(images.names) == len(images.offsets) == len(images.sizes)
-    assert (images.sizes >= 0).all()
-    assert (images.offsets >= 0).all()
-    assert (images.offsets <= size - images.sizes).all()
+def _check_inside(entries: Entries, size: int) -> None:
+    assert len(entries.names) == len(entries.offsets) == len(entries.sizes)
+    assert (entries.sizes >= 0).all()
+    assert (entries.offsets >= BLOCK).all()
+    assert (entries.offsets <= size - entries.sizes).all()
 
 
 # The first byte says whether headers get the checksum that belongs to them: no fuzzer
@@ -93,13 +98,32 @@ def fuzz_tar(data: bytes) -> None:
                 archive[start : start + BLOCK] = block
     file = LocalFile(_written(archive))
     with contextlib.suppress(DatasetError):
-        _check_inside(locate(file).images, file.size)
-    with contextlib.suppress(DatasetError):
-        ((_, members),) = walk(file, [Tar("the archive", 0, file.size)])
+        _check_inside(index_tar(file).entries, file.size)
+    tar = Tar("the archive", 0, file.size)
+    in_turn = _outcome(lambda: _walk_in_turn(file, tar))
+    in_pieces = _outcome(
+        lambda: walk_flat(file, tar, sample_bytes=1, members_a_piece=1)
+    )
+    assert in_pieces == in_turn
+    if isinstance(in_turn, TarMembers):
         # Where a header is invalid `tarfile` stops, without an error.
         theirs = _by_tarfile(archive)
-        rows = list(zip(*members[:3], strict=True))
+        rows = list(zip(*in_turn[:3], strict=True))
         assert rows[: len(theirs)] == theirs
+
+
+def _walk_in_turn(file: File, tar: Tar) -> TarMembers:
+    (piece,) = walk(file, [Piece(file, tar, tar.start, tar.end)], in_flight=1)
+    if piece.error:
+        raise piece.error
+    return piece.members
+
+
+def _outcome(act: Callable[[], TarMembers]) -> TarMembers | str:
+    try:
+        return act()
+    except DatasetError as error:
+        return error.problem
 
 
 def _by_tarfile(data: bytes) -> list[tuple[bytes, int, int]]:
@@ -124,7 +148,7 @@ def fuzz_list(data: bytes) -> None:
         assert len(set(names)) == len(names)
         for name in names:
             assert name.encode("ascii")
-            assert synsets.training_wnid(name)
+            assert training_wnid(name)
 
 
 # The first byte says whether the rest is the index itself, or the `.npy` of the array
@@ -132,7 +156,7 @@ def fuzz_list(data: bytes) -> None:
 
 
 def fuzz_index(data: bytes) -> None:
-    path = index.index_path(_FOLDER, _Archive.path)
+    path = kept_index.index_path(_FOLDER, _Archive.path)
     number, rest = data[:1], data[1:]
     if number and number[0] < len(_ARRAYS):
         stream = io.BytesIO()
@@ -141,19 +165,19 @@ def fuzz_index(data: bytes) -> None:
                 archive.writestr(name, rest if i == number[0] else array)
         rest = stream.getvalue()
     path.write_bytes(rest)
-    located = index.load(_FOLDER, _Archive())
-    if located is not None:
-        _check_inside(located.images, _INDEX_SIZE)
+    index = kept_index.load(_FOLDER, _Archive())
+    if index is not None:
+        _check_inside(index.entries, _INDEX_SIZE)
 
 
 def _make_index() -> bytes:
-    rows = [(b"n01440764_%d.JPEG" % i, 512 + i, i, i) for i in (3, 1, 2)]
-    index.save(
+    rows = [(b"n01440764_%d.JPEG" % i, 0, 512 + i, i, i) for i in (3, 1, 2)]
+    kept_index.save(
         _FOLDER,
         _Archive(),
-        Located(Members.from_columns(*zip(*rows, strict=True)), 1, ("README",)),
+        Index(Entries.from_columns(*zip(*rows, strict=True)), 1, ("README",)),
     )
-    return index.index_path(_FOLDER, _Archive.path).read_bytes()
+    return kept_index.index_path(_FOLDER, _Archive.path).read_bytes()
 
 
 def _arrays(saved: bytes) -> dict[str, bytes]:
@@ -186,9 +210,8 @@ def _tar_seeds() -> list[bytes]:
 
 
 def _list_seeds() -> list[bytes]:
-    wnids = synsets.wnids()[:3]
-    plain = "\n".join(f"{wnid}_1.JPEG" for wnid in wnids)
-    other = "\ufeff" + "\r\n".join(f"{wnid}/{wnid}_2" for wnid in wnids)
+    plain = "\n".join(f"{wnid}_1.JPEG" for wnid in wnids()[:3])
+    other = "\ufeff" + "\r\n".join(f"{wnid}/{wnid}_2" for wnid in wnids()[:3])
     return [plain.encode(), other.encode(), b"ILSVRC2012_val_00000001.JPEG\n"]
 
 

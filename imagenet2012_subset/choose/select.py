@@ -1,0 +1,128 @@
+"""Selects the wanted images of a source, or says what is missing."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+
+import numpy as np
+
+from imagenet2012_subset.errors import ArchiveError, counted, first_of
+from imagenet2012_subset.find.entries import decoded
+from imagenet2012_subset.find.images import Images
+from imagenet2012_subset.find.source import Source
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+
+_TASK_3_SYNSETS = 120
+
+
+def select_training(
+    source: Source, listed: Sequence[str], *, ignore_duplicates: bool = False
+) -> Images:
+    """Returns the listed images, in source order.
+
+    Args:
+      source: the training images.
+      listed: the names to keep.
+      ignore_duplicates: of images with the same name, keep the first.
+
+    Raises:
+      ArchiveError: unless each listed name is found, and found once.
+    """
+    return _select(source, listed, ignore_duplicates)
+
+
+def select_validation(
+    source: Source,
+    num_images: int = names.NUM_VALIDATION_IMAGES,
+    *,
+    ignore_duplicates: bool = False,
+) -> Images:
+    """Returns the validation images, in source order.
+
+    Args:
+      source: the validation images.
+      num_images: how many there must be.
+      ignore_duplicates: of images with the same number, keep the first.
+
+    Raises:
+      ArchiveError: unless the images are exactly numbers 1 to `num_images`.
+    """
+    wanted = [names.validation_name(number) for number in range(1, num_images + 1)]
+    images = _select(source, wanted, ignore_duplicates)
+    known = set(wanted)
+    extra = [
+        name
+        for name in decoded(source.index().entries.names)
+        if names.validation_number(name) is not None and name not in known
+    ]
+    if extra:
+        raise ArchiveError(
+            source.path,
+            f"has {counted(len(extra), 'validation image')} outside 1 to "
+            f"{num_images:,} ({first_of(extra)})",
+            source.original.how_to_get,
+        )
+    return images
+
+
+def _select(source: Source, wanted: Sequence[str], ignore_duplicates: bool) -> Images:
+    found = source.look_up(wanted)
+    found_names = decoded(found.names)
+    if missing := sorted(set(wanted).difference(found_names)):
+        raise _missing(source, missing, len(wanted))
+    first_at = {name: at for at, name in reversed([*enumerate(found_names)])}
+    if len(first_at) < len(found_names):
+        if not ignore_duplicates:
+            raise _repeated(source, found_names)
+        found = found.take(sorted(first_at.values()))
+    return Images(source, found)
+
+
+def _missing(source: Source, missing: Sequence[str], num_wanted: int) -> ArchiveError:
+    return ArchiveError(
+        source.path,
+        f"lacks {len(missing):,} of {num_wanted:,} images ({first_of(missing)}); "
+        f"{source.describe()}{_what_it_is(source)}",
+        f"{source.original.how_to_get}; `python -m imagenet2012_subset check` says "
+        "what a directory holds",
+    )
+
+
+def _repeated(source: Source, found_names: Sequence[str]) -> ArchiveError:
+    counts = collections.Counter(found_names)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
+    return ArchiveError(
+        source.path,
+        f"has {counted(len(repeated), 'image')} more than once ({first_of(repeated)})",
+        f"Which one is right cannot be told. {source.original.how_to_get}",
+    )
+
+
+def _what_it_is(source: Source) -> str:
+    """Returns a guess at what somebody put in the original's place."""
+    index = source.index()
+    found = index.entries.names
+    training = np.char.startswith(found, b"n")
+    num_validation = int(np.char.startswith(found, b"ILSVRC2012_val_").sum())
+    num_test = int(np.char.startswith(found, b"ILSVRC2012_test_").sum())
+    if source.original == TRAINING:
+        if num_validation:
+            return f". It holds validation images, as {VALIDATION.file_name} does"
+        num_synsets = len(np.unique(found[training].astype("S9")))
+        if 0 < num_synsets < len(names.wnids()):
+            task_3 = (
+                ", as the archive of task 3, dogs, does"
+                if num_synsets == _TASK_3_SYNSETS
+                else ""
+            )
+            return f". It holds {num_synsets:,} of 1,000 synsets{task_3}"
+    elif training.any():
+        return f". It holds training images, as {TRAINING.file_name} does"
+    if num_test:
+        return ". It holds the test images, which have no labels"
+    if not len(found):
+        others = ", ".join(index.others) or "nothing"
+        return f". It holds no ImageNet image, but {others}"
+    return ""

@@ -1,0 +1,161 @@
+"""A tar, or a tar of tars, as a source of images."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+
+from etils import epath
+
+from imagenet2012_subset.errors import LEAVE_ALONE, SEE_DAMAGE, ArchiveError
+from imagenet2012_subset.find import kept_index
+from imagenet2012_subset.find.entries import Entries, Entry
+from imagenet2012_subset.find.source import Index
+from imagenet2012_subset.find.tar_index import index_tar, seal
+from imagenet2012_subset.imagenet.names import IMAGE_PATH
+from imagenet2012_subset.imagenet.originals import Original
+from imagenet2012_subset.storage.file import File
+from imagenet2012_subset.storage.in_order import read_in_order
+from imagenet2012_subset.storage.open import open_file
+from imagenet2012_subset.storage.queue import Extent
+from imagenet2012_subset.tar.headers import BLOCK, name_field
+from imagenet2012_subset.tfds_internals import tqdm
+
+_HASH_BYTES = 8 << 20
+
+_CHANGED = (
+    "The archive changed since its headers were read: touch it so that they are read "
+    f"again, {LEAVE_ALONE}"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class TarOrigin:
+    """Opens an archive again, unless it has changed.
+
+    Attributes:
+      path: where it is.
+      size: its length in bytes.
+      mtime_ns: when it was last modified, in nanoseconds since the epoch.
+      original: the published archive whose images it has.
+    """
+
+    path: str
+    size: int
+    mtime_ns: int
+    original: Original
+
+    def open(self) -> TarArchive:
+        archive = TarArchive(open_file(epath.Path(self.path)), self.original)
+        if archive.origin != self:
+            raise ArchiveError(
+                self.path,
+                f"changed while the dataset was being built: it had {self.size:,} "
+                f"bytes, and now has {archive.size:,}",
+                f"Let it be; {LEAVE_ALONE}",
+            )
+        return archive
+
+
+class TarArchive:
+    """A `Source` that reads an archive as it is, without extracting anything."""
+
+    def __init__(
+        self,
+        file: File,
+        original: Original,
+        index_folder: epath.Path | None = None,
+    ):
+        """Takes an opened archive.
+
+        Args:
+          file: the archive.
+          original: the published archive whose images it has.
+          index_folder: where what it holds is kept for the next time; None keeps
+            nothing.
+        """
+        self.path = file.path
+        self.file = file
+        self.original = original
+        self.size = file.size
+        self._index_folder = index_folder
+
+    @property
+    def origin(self) -> TarOrigin:
+        path = os.fspath(self.path)
+        return TarOrigin(path, self.size, self.file.mtime_ns, self.original)
+
+    def describe(self) -> str:
+        return f"it has {self.size:,} bytes, the original {self.original.size:,}"
+
+    def index(self) -> Index:
+        return self._index
+
+    @functools.cached_property
+    def _index(self) -> Index:
+        if kept := kept_index.load(self._index_folder, self.file):
+            return kept
+        with tqdm(
+            total=self.size,
+            desc=f"Locating images in {self.path.name}",
+            unit="B",
+            unit_scale=True,
+            leave=False,
+        ) as bar:
+            found = index_tar(self.file, on_progress=bar.update)
+        kept_index.save(self._index_folder, self.file, found)
+        return found
+
+    def look_up(self, names: Sequence[str]) -> Entries:
+        entries = self.index().entries
+        wanted = {name.encode("ascii") for name in names}
+        return entries.take(
+            [i for i, name in enumerate(entries.names.tolist()) if name in wanted]
+        )
+
+    def read_in_order(self, entries: Entries) -> Iterator[memoryview]:
+        # The header is read again along with its image: a kept index that does not
+        # fit, or an archive that changes meanwhile, is noticed at no cost.
+        found = list(entries)
+        extents = [Extent(entry.offset - BLOCK, BLOCK + entry.size) for entry in found]
+        for entry, data in zip(found, read_in_order(self.file, extents), strict=True):
+            self._check_header(entry, data[:BLOCK])
+            yield data[BLOCK:]
+
+    def _check_header(self, entry: Entry, header: memoryview) -> None:
+        # A longer name than fits stands in a header before this one.
+        name = entry.name.encode()
+        said = IMAGE_PATH.fullmatch(name_field(header))
+        is_another = said is not None and said[1] != name
+        if is_another or seal(name, zlib.crc32(header)) != entry.seal:
+            raise ArchiveError(
+                self.path,
+                f"no longer has {entry.name} at byte {entry.offset:,}",
+                _CHANGED,
+            )
+
+    def sha256(self) -> str:
+        digest = hashlib.sha256()
+        with tqdm(
+            total=self.size,
+            desc=f"sha256 {self.path.name}",
+            unit="B",
+            unit_scale=True,
+            leave=False,
+        ) as bar:
+            for start in range(0, self.size, _HASH_BYTES):
+                stretch = self.file.read(start, min(_HASH_BYTES, self.size - start))
+                digest.update(stretch)
+                bar.update(len(stretch))
+        return digest.hexdigest()
+
+    def damaged(self, entry: Entry, problem: str) -> ArchiveError:
+        return ArchiveError(
+            self.path,
+            f"{entry.name}, {entry.size:,} bytes at byte {entry.offset:,}, {problem}",
+            SEE_DAMAGE,
+        )

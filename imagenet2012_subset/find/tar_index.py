@@ -1,0 +1,106 @@
+"""From a tar to its images: what lies where, without reading an image."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+from imagenet2012_subset.find.entries import Entries
+from imagenet2012_subset.find.source import Index
+from imagenet2012_subset.imagenet.names import IMAGE_PATH
+from imagenet2012_subset.storage.file import File
+from imagenet2012_subset.tar.flat import walk_flat
+from imagenet2012_subset.tar.members import Tar, TarMembers
+from imagenet2012_subset.tar.piece import Piece
+from imagenet2012_subset.tar.walk import IN_FLIGHT, no_progress, walk
+
+_MAX_OTHERS = 5
+
+
+def index_tar(
+    file: File,
+    *,
+    in_flight: int = IN_FLIGHT,
+    on_progress: Callable[[int], None] = no_progress,
+) -> Index:
+    """Finds every image in a tar, and in the tars that are its members.
+
+    Folders do not matter, so an archive that was made again from extracted images is
+    as good as the original; nor do files that are no images.
+
+    Args:
+      file: the tar.
+      in_flight: how many headers to ask for ahead of reading them.
+      on_progress: called with the number of bytes passed since the last call; below
+        zero where some have to be passed again; `file.size` in all.
+
+    Raises:
+      ArchiveError: if the tar is cut off or a header in it is invalid.
+    """
+    reported = 0
+
+    def note(num_bytes: int) -> None:
+        nonlocal reported
+        reported += num_bytes
+        on_progress(num_bytes)
+
+    whole = Tar("the archive", 0, file.size)
+    members = walk_flat(file, whole, in_flight=in_flight, on_progress=note)
+    are_tars = list(map(_is_tar, members.names))
+    inner = members.take([i for i, is_tar in enumerate(are_tars) if is_tar])
+    tars = [
+        Tar(name.decode(errors="replace"), offset, offset + size)
+        for name, offset, size, _ in zip(*inner, strict=True)
+    ]
+    direct = members.take([i for i, is_tar in enumerate(are_tars) if not is_tar])
+    note(file.size - reported - sum(tar.end - tar.start for tar in tars))
+
+    found_in = {}
+    pieces = [Piece(file, tar, tar.start, tar.end) for tar in tars]
+    for piece in walk(
+        file,
+        pieces,
+        in_flight=min(in_flight, max(1, len(pieces))),
+        on_progress=note,
+    ):
+        if piece.error:
+            raise piece.error
+        found_in[piece.tar] = _sort_out(piece.members)
+    parts = [_sort_out(direct), *(found_in[tar] for tar in tars)]
+    others = [name for part in parts for name in part.others]
+    return Index(
+        entries=Entries.concatenate([part.entries for part in parts]),
+        num_others=sum(part.num_others for part in parts),
+        others=tuple(others[:_MAX_OTHERS]),
+    )
+
+
+def seal(name: bytes, header_crc: int) -> int:
+    """Returns a CRC-32 of a header and the name that goes with it."""
+    return zlib.crc32(name, header_crc)
+
+
+def _sort_out(members: TarMembers) -> Index:
+    """Tells images from other files; in columns, as there are more than a million."""
+    paths = list(map(IMAGE_PATH.fullmatch, members.names))
+    others = [name for name, path in zip(members.names, paths, strict=True) if not path]
+    if others:
+        members = members.take([i for i, path in enumerate(paths) if path])
+    names = [path[1] for path in paths if path]
+    return Index(
+        entries=Entries.from_columns(
+            names=names,
+            files=[0] * len(names),
+            offsets=members.offsets,
+            sizes=members.sizes,
+            seals=list(map(seal, names, members.header_crcs)),
+        ),
+        num_others=len(others),
+        others=tuple(name.decode(errors="replace") for name in others[:_MAX_OTHERS]),
+    )
+
+
+def _is_tar(name: bytes) -> bool:
+    # macOS puts a `._x.tar` of its own beside each `x.tar` that it packs.
+    name = name.rpartition(b"/")[2]
+    return name.endswith(b".tar") and not name.startswith(b"._")

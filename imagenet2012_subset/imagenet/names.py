@@ -1,0 +1,83 @@
+"""The 1,000 classes, what images are called, and which class an image shows."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+# TFDS ships both files with its `imagenet2012` builder.
+_LABELS = "datasets/imagenet2012/labels.txt"
+_VALIDATION_LABELS = "datasets/imagenet2012/validation_labels.txt"
+
+NUM_VALIDATION_IMAGES = 50_000
+
+_TRAINING_NAME = re.compile(r"(n\d{8})_\d{1,10}\.JPEG", re.ASCII)
+_VALIDATION_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG", re.ASCII)
+
+# Any path whose last part ImageNet gives to an image, of whatever split and synset.
+IMAGE_PATH = re.compile(
+    rb"(?:.*/)?((?:n\d{8}_\d{1,10}|ILSVRC2012_(?:val|test)_\d{8})\.JPEG)", re.DOTALL
+)
+
+
+def wnids_file() -> epath.Path:
+    """Returns the file of WordNet ids, one a line; a class's label is its line."""
+    return epath.Path(tfds.core.tfds_path(_LABELS))
+
+
+@functools.cache
+def wnids() -> tuple[str, ...]:
+    """Returns the 1,000 WordNet ids in sorted order; the label is the rank."""
+    return tuple(wnids_file().read_text().split())
+
+
+@functools.cache
+def validation_wnids() -> tuple[str, ...]:
+    """Returns the class of validation image number i at index i - 1; 50,000 of them."""
+    path = epath.Path(tfds.core.tfds_path(_VALIDATION_LABELS))
+    return tuple(path.read_text().split())
+
+
+def training_wnid(name: str) -> str | None:
+    """Returns the class that a training image's name starts with.
+
+    None if `name` is not that of a training image, or its synset is not among the
+    1,000.
+    """
+    match = _TRAINING_NAME.fullmatch(name)
+    return match[1] if match and match[1] in _known_wnids() else None
+
+
+def validation_number(name: str) -> int | None:
+    """Returns the number in a validation image's name; None for any other name."""
+    match = _VALIDATION_NAME.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def wnid(name: str) -> str:
+    """Returns the class of an image, training or validation, by its name.
+
+    A validation image's class goes by its number, never by its place among others.
+
+    Raises:
+      ValueError: if ImageNet gives no labelled image such a name.
+    """
+    if known := training_wnid(name):
+        return known
+    number = validation_number(name)
+    if number is None or not 1 <= number <= NUM_VALIDATION_IMAGES:
+        raise ValueError(f"{name!r} names no training or validation image of ImageNet")
+    return validation_wnids()[number - 1]
+
+
+def validation_name(number: int) -> str:
+    """Returns what validation image `number` is called, counted from 1."""
+    return f"ILSVRC2012_val_{number:08d}.JPEG"
+
+
+@functools.cache
+def _known_wnids() -> frozenset[str]:
+    return frozenset(wnids())

@@ -1,0 +1,52 @@
+"""The two archives as ImageNet publishes them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
+
+_HOW_TO_GET = (
+    "Register on https://image-net.org/download-images, download {name} "
+    "(ILSVRC 2012, {what}) and place it there"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Original:
+    """An archive as ImageNet publishes it.
+
+    Attributes:
+      file_name: its name on the download page.
+      what: what the download page calls it.
+      size: its length in bytes.
+      sha256: of its bytes, in hexadecimal.
+      num_images: how many images it holds.
+    """
+
+    file_name: str
+    what: str
+    size: int
+    sha256: str
+    num_images: int
+
+    @property
+    def how_to_get(self) -> str:
+        return _HOW_TO_GET.format(name=self.file_name, what=self.what)
+
+
+# Sizes and hashes are those of the files on image-net.org.
+TRAINING = Original(
+    "ILSVRC2012_img_train.tar",
+    "training images, tasks 1 and 2",
+    147_897_477_120,
+    "b08200a27a8e34218a0e58fde36b0fe8f73bc377f4acea2d91602057c3ca45bb",
+    1_281_167,
+)
+VALIDATION = Original(
+    "ILSVRC2012_img_val.tar",
+    "validation images, all tasks",
+    6_744_924_160,
+    "c7e06a6c0baccf06d8dbeb6577d71efff84673a5dbdd50633ab44f8ea0456ae0",
+    NUM_VALIDATION_IMAGES,
+)

@@ -1,0 +1,170 @@
+"""Decides each split's order and shards before an image is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from imagenet2012_subset.find.entries import Entries, decoded
+from imagenet2012_subset.find.source import Origin
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.plan.records import record_size
+from imagenet2012_subset.tfds_internals import (
+    Hasher,
+    ShardConfig,
+    ShardedFileTemplate,
+    get_shard_boundaries,
+)
+
+_MAX_POWER_OF_TWO = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardPlan:
+    """All that a shard's bytes follow from; it can be pickled.
+
+    Attributes:
+      split: the split's name, such as `train`.
+      path: where the shard is to be written.
+      origin: opens the source of its images.
+      entries: these images, in the order of the records.
+      record_sizes: int64, shape (n,): the length of each record in bytes.
+    """
+
+    split: str
+    path: str
+    origin: Origin
+    entries: Entries
+    record_sizes: npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitPlan:
+    """What a split's shards will be.
+
+    Attributes:
+      name: of the split, such as `train`.
+      origin: opens the source of its images.
+      entries: all images, in the order of the records.
+      record_sizes: int64, shape (n,): the length of each record in bytes.
+      shard_ends: for each shard the number of images up to its last.
+      template: names the shards.
+    """
+
+    name: str
+    origin: Origin
+    entries: Entries
+    record_sizes: npt.NDArray[np.int64]
+    shard_ends: tuple[int, ...]
+    template: ShardedFileTemplate
+
+    @property
+    def num_shards(self) -> int:
+        return len(self.shard_ends)
+
+    @property
+    def shard_lengths(self) -> list[int]:
+        """How many examples each shard has."""
+        return np.diff(self.shard_ends, prepend=0).tolist()
+
+    @property
+    def num_bytes(self) -> int:
+        """All records together, in bytes, without a file's framing."""
+        return int(self.record_sizes.sum())
+
+    @property
+    def shards(self) -> list[ShardPlan]:
+        """What each shard will be, from the first to the last."""
+        starts = (0, *self.shard_ends[:-1])
+        return [
+            ShardPlan(
+                split=self.name,
+                path=os.fspath(
+                    self.template.sharded_filepath(
+                        shard_index=number, num_shards=self.num_shards
+                    )
+                ),
+                origin=self.origin,
+                entries=self.entries.take(np.arange(start, end)),
+                record_sizes=self.record_sizes[start:end],
+            )
+            for number, (start, end) in enumerate(
+                zip(starts, self.shard_ends, strict=True)
+            )
+        ]
+
+
+def plan_split(
+    name: str,
+    origin: Origin,
+    entries: Entries,
+    stored_sizes: Sequence[int],
+    shard_config: ShardConfig,
+    template: ShardedFileTemplate,
+    *,
+    max_examples: int | None = None,
+    shuffle: bool = True,
+) -> SplitPlan:
+    """Plans a split as TFDS would write it.
+
+    TFDS sorts a split by a hash of its name and the example's key, and cuts it into
+    shards of nearly equal numbers of examples; how many shards, it takes from the size
+    of all records.
+
+    Args:
+      name: of the split.
+      origin: opens the source of the images.
+      entries: the images, in source order.
+      stored_sizes: the length in bytes of what the dataset stores of each.
+      shard_config: number of shards, or limits to their size.
+      template: names the shards.
+      max_examples: keep only this many, the first in source order.
+      shuffle: False leaves them in source order.
+    """
+    image_names = decoded(entries.names)[:max_examples]
+    order = list(range(len(image_names)))
+    if shuffle:
+        hasher = Hasher(name)
+        hashes = [hasher.hash_key(image_name) for image_name in image_names]
+        order.sort(key=hashes.__getitem__)
+
+    label = {wnid: rank for rank, wnid in enumerate(names.wnids())}
+    record_sizes = np.fromiter(
+        (
+            record_size(
+                image_names[i], label[names.wnid(image_names[i])], stored_sizes[i]
+            )
+            for i in order
+        ),
+        np.int64,
+        len(order),
+    )
+    num_shards = _num_shards(shard_config, int(record_sizes.sum()), len(order))
+    ends = get_shard_boundaries(len(order), num_shards)
+    return SplitPlan(
+        name, origin, entries.take(order), record_sizes, tuple(ends), template
+    )
+
+
+def _num_shards(config: ShardConfig, num_bytes: int, num_examples: int) -> int:
+    if config.num_shards:
+        return config.num_shards
+
+    # TFDS computes with its class's limits whatever the instance says, so that a
+    # user's own would have no effect. Limits less than a factor of four apart leave no
+    # power of two between them, which is what TFDS takes for a number of shards.
+    class UserLimits(ShardConfig):
+        max_shard_size = config.max_shard_size
+        min_shard_size = max(1, min(config.min_shard_size, config.max_shard_size // 4))
+
+    with_framing = num_bytes + num_examples * config.overhead
+    at_least = -(-with_framing // config.max_shard_size)
+    if at_least > _MAX_POWER_OF_TWO:
+        # Past this TFDS looks for a multiple of it, endlessly where there is none.
+        return min(num_examples, at_least)
+    powers_of_two = UserLimits.calculate_number_shards(num_bytes, num_examples)
+    return min(num_examples, max(powers_of_two, at_least))

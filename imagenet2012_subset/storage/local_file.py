@@ -1,0 +1,160 @@
+"""A file on a POSIX file system: one descriptor, positioned reads, advice."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import mmap
+import os
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from etils import epath
+
+from imagenet2012_subset.storage.file import ends_early, unreadable
+from imagenet2012_subset.storage.linux_aio import ALIGNMENT, LinuxAio
+from imagenet2012_subset.storage.queue import Extent
+
+# To set up direct reads and to end them takes as long as to read a few extents.
+_WORTH_A_SET_UP = 8
+
+
+class LocalFile:
+    """A `File` whose queues read directly from the disk where the platform can."""
+
+    def __init__(self, path: epath.Path):
+        """Opens the file.
+
+        Raises:
+          OSError: if it cannot be opened.
+        """
+        self.path = path
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        status = os.fstat(self._descriptor)
+        self.size = status.st_size
+        self.mtime_ns = status.st_mtime_ns
+        # Reads jump from header to header: what follows a header is not wanted.
+        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+        # Direct reads that were set up and are not lent, by capacity and size.
+        self._idle: dict[tuple[int, int], list[LinuxAio]] = {}
+        self._lock = threading.Lock()
+        self._has_direct_reads = True
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+    def read(self, offset: int, size: int) -> bytes:
+        data = self._read_some(offset, size)
+        while len(data) < size:
+            more = self._read_some(offset + len(data), size - len(data))
+            if not more:
+                raise ends_early(self.path, offset + len(data))
+            data += more
+        return data
+
+    def _read_some(self, offset: int, size: int) -> bytes:
+        try:
+            return os.pread(self._descriptor, size, offset)
+        except OSError as error:
+            raise unreadable(self.path, offset, error) from error
+
+    def will_need(self, extent: Extent) -> None:
+        """Lets the platform fetch an extent ahead of a later read."""
+        os.posix_fadvise(self._descriptor, *extent, os.POSIX_FADV_WILLNEED)
+
+    def will_not_need(self, extent: Extent) -> None:
+        """Lets the platform forget the pages that an extent lies on."""
+        start = extent.offset // mmap.PAGESIZE * mmap.PAGESIZE
+        end = -(-(extent.offset + extent.size) // mmap.PAGESIZE) * mmap.PAGESIZE
+        os.posix_fadvise(self._descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
+
+    @contextlib.contextmanager
+    def queue(self, capacity: int, size: int) -> Iterator[LocalQueue]:
+        aio = self._direct_reads(capacity, size)
+        try:
+            yield LocalQueue(self, aio)
+        except BaseException:
+            # An interrupt may come before it is noted what the kernel did.
+            if aio:
+                aio.close()
+            raise
+        if aio and aio.is_slow:
+            self._has_direct_reads = False
+        elif aio:
+            with self._lock:
+                self._idle.setdefault((capacity, size), []).append(aio)
+
+    def _direct_reads(self, capacity: int, size: int) -> LinuxAio | None:
+        if capacity < _WORTH_A_SET_UP or not self._has_direct_reads:
+            return None
+        with self._lock:
+            if idle := self._idle.get((capacity, size)):
+                return idle.pop()
+        try:
+            # By its path it could be another file by now.
+            path = f"/proc/self/fd/{self._descriptor}"
+            return LinuxAio(path, capacity, -(-size // ALIGNMENT) * ALIGNMENT)
+        except OSError:
+            self._has_direct_reads = False
+            return None
+
+
+class LocalQueue:
+    """A `ReadQueue` of direct reads; what they do not take is read with advice."""
+
+    def __init__(self, file: LocalFile, aio: LinuxAio | None):
+        self._file = file
+        self._aio = aio
+        self._advised: collections.deque[tuple[int, Extent]] = collections.deque()
+        self._extents: dict[int, Extent] = {}  # Of the slots that are read directly.
+
+    def ask(self, slots: Sequence[int], extents: Sequence[Extent]) -> None:
+        started = self._ask_directly(slots, extents) if self._aio else frozenset()
+        for slot, extent in zip(slots, extents, strict=True):
+            if slot in started:
+                self._extents[slot] = extent
+            else:
+                self._file.will_need(extent)
+                self._advised.append((slot, extent))
+
+    def _ask_directly(
+        self, slots: Sequence[int], extents: Sequence[Extent]
+    ) -> frozenset[int]:
+        """Returns the slots that the kernel has begun to fill."""
+        assert self._aio
+        if self._aio.is_slow or not slots:
+            return frozenset()
+        offsets, sizes = np.array(extents, np.int64).T
+        starts = offsets // ALIGNMENT * ALIGNMENT
+        lengths = -(-(offsets + sizes) // ALIGNMENT) * ALIGNMENT - starts
+        fits = lengths <= self._aio.slot_bytes
+        asked = np.array(slots, np.int64)[fits]
+        count = self._aio.submit(asked, starts[fits], lengths[fits])
+        return frozenset(asked[:count].tolist())
+
+    def take(self, at_least: int = 1) -> list[tuple[int, memoryview]]:
+        taken: list[tuple[int, memoryview]] = []
+        while self._advised and len(taken) < at_least:
+            slot, extent = self._advised.popleft()
+            taken.append((slot, memoryview(self._file.read(*extent))))
+            self._file.will_not_need(extent)
+        if self._extents and len(taken) < at_least:
+            taken += self._take_direct(at_least - len(taken))
+        return taken
+
+    def _take_direct(self, at_least: int) -> list[tuple[int, memoryview]]:
+        assert self._aio
+        slots, lengths = self._aio.wait(at_least)
+        taken = []
+        for slot, length in zip(slots.tolist(), lengths.tolist(), strict=True):
+            extent = self._extents.pop(slot)
+            start = extent.offset % ALIGNMENT
+            if length >= start + extent.size:
+                data = self._aio.views[slot][start : start + extent.size]
+            else:
+                # Read once more, in the way that says what is wrong.
+                data = memoryview(self._file.read(*extent))
+            taken.append((slot, data))
+        return taken

@@ -1,0 +1,25 @@
+"""Tells what the operating system can say of a path before it is opened."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from etils import epath
+
+
+def is_local(path: epath.Path) -> bool:
+    """Whether the platform's own calls can open a path: it is no URL, as `gs://` is."""
+    return "://" not in os.fspath(path)
+
+
+def dangling_link(path: epath.Path) -> str | None:
+    """Returns where a link points to that leads nowhere; None for anything else."""
+    if is_local(path) and os.path.islink(path) and not path.exists():
+        return os.readlink(path)
+    return None
+
+
+def free_bytes(folder: epath.Path) -> int | None:
+    """Returns how much the disk of a folder can take; None on remote storage."""
+    return shutil.disk_usage(folder).free if is_local(folder) else None

@@ -1,0 +1,92 @@
+"""Walks many pieces of tars at once, reading their headers and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from imagenet2012_subset.storage.file import File
+from imagenet2012_subset.tar.headers import BLOCK, parse_plain
+from imagenet2012_subset.tar.piece import Piece
+
+# 256 headers under way are what one disk serves at its best; more gain nothing.
+IN_FLIGHT = 256
+
+# So many headers take hardly longer to parse than one does.
+_FEW = 16
+
+# To sum up how far all have come takes as long as to pass a dozen headers.
+_REPORT_SECONDS = 0.05
+
+
+def no_progress(num_bytes: int) -> None:
+    """Takes no note of how far a walk has come."""
+
+
+def walk(
+    file: File,
+    pieces: Iterable[Piece],
+    *,
+    in_flight: int = IN_FLIGHT,
+    on_progress: Callable[[int], None] = no_progress,
+) -> Iterator[Piece]:
+    """Yields pieces as they are done: at their end, or with an error.
+
+    A header says where the next one is, so one piece takes as many reads after each
+    other as it has members. Many pieces are therefore walked in step: the next header
+    of each is asked for ahead, and passed as soon as it is there.
+
+    Args:
+      file: what holds the pieces.
+      pieces: what to walk.
+      in_flight: how many headers to ask for ahead.
+      on_progress: called with the number of bytes passed since the last call, and
+        every few milliseconds.
+    """
+    waiting = iter(pieces)
+    walking: dict[int, Piece] = {}
+    free = list(range(in_flight))
+    finished = reported = 0
+    next_report = 0.0
+    with file.queue(in_flight, BLOCK) as queue:
+        going_on: dict[int, Piece] = {}
+        while True:
+            for piece in itertools.islice(waiting, len(free)):
+                going_on[free.pop()] = piece
+            done = {slot: piece for slot, piece in going_on.items() if piece.is_done}
+            for slot, piece in done.items():
+                del going_on[slot]
+                walking.pop(slot, None)
+                free.append(slot)
+                finished += piece.passed
+            walking |= going_on
+            queue.ask(list(going_on), [piece.header for piece in going_on.values()])
+            if done or time.monotonic() > next_report:
+                passed = finished + sum(piece.passed for piece in walking.values())
+                on_progress(passed - reported)
+                reported = passed
+                next_report = time.monotonic() + _REPORT_SECONDS
+            yield from done.values()
+            if walking:
+                at_least = min(len(walking), max(_FEW, len(walking) // 3))
+                going_on = _pass_headers(walking, queue.take(at_least))
+            elif not done:
+                return
+            else:
+                going_on = {}
+
+
+def _pass_headers(
+    walking: dict[int, Piece], taken: list[tuple[int, memoryview]]
+) -> dict[int, Piece]:
+    """Takes each piece past its header; returns these pieces by slot."""
+    headers = b"".join(header for _, header in taken)
+    plain = parse_plain(np.frombuffer(headers, np.uint8).reshape(-1, BLOCK))
+    passed = {}
+    for (slot, header), is_plain, name, size in zip(taken, *plain, strict=True):
+        passed[slot] = piece = walking[slot]
+        piece.pass_header(header, is_plain, name, size)
+    return passed

@@ -1,0 +1,267 @@
+"""What happens to a build from outside: signals, full disks, other builds."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import tensorflow_datasets as tfds
+
+import imagenet2012_subset
+from imagenet2012_subset import ArchiveError, WriteError
+from imagenet2012_subset.find import tar_archive
+from imagenet2012_subset.storage.in_order import read_in_order
+from imagenet2012_subset.write import splits
+from imagenet2012_subset.write.replace import report_leftovers
+from tests.conftest import read_split
+from tests.shared import archives
+
+_BUILD = """
+import signal, sys, time
+# A shell's background job ignores interrupts, and hands that down.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import tensorflow_datasets as tfds
+from imagenet2012_subset import Builder, SubsetConfig
+from imagenet2012_subset.storage.local_file import LocalFile
+manual_dir, subset_list, data_dir, seconds_per_image = sys.argv[1:]
+read = LocalFile.read
+def read_slowly(self, offset, size):
+    time.sleep(float(seconds_per_image))
+    return read(self, offset, size)
+LocalFile.read = read_slowly
+print("begin", flush=True)
+Builder(
+    config=SubsetConfig(name="small", subset_list=subset_list, validation_images=5),
+    data_dir=data_dir,
+).download_and_prepare(
+    download_config=tfds.download.DownloadConfig(manual_dir=manual_dir, num_shards=2)
+)
+"""
+
+
+def _start(small_data, data_dir, seconds_per_image=0.0):
+    command = [sys.executable, "-c", _BUILD, small_data.manual_dir]
+    command += [small_data.subset_list, data_dir, str(seconds_per_image)]
+    process = subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "begin\n"
+    return process
+
+
+def _folder(data_dir: pathlib.Path) -> pathlib.Path:
+    return data_dir / "imagenet2012_subset" / "small"
+
+
+def _shards(folder: pathlib.Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*tfrecord*")}
+
+
+def _wait_for_a_shard(data_dir: pathlib.Path) -> None:
+    deadline = time.monotonic() + 60
+    while not any(data_dir.glob("**/incomplete*/*tfrecord*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_a_signal_leaves_nothing_that_could_be_taken_for_a_dataset(
+    small_data, build, tmp_path, number, delay
+):
+    data_dir = tmp_path / "killed"
+    process = _start(small_data, data_dir, seconds_per_image=0.5)
+    _wait_for_a_shard(data_dir)
+    time.sleep(delay)
+    sent = time.monotonic()
+    process.send_signal(getattr(signal, number))
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode
+    assert time.monotonic() - sent < 10
+    assert not (_folder(data_dir) / "5.0.0").exists()
+    left = list(_folder(data_dir).iterdir())
+    if number == "SIGINT":
+        assert "KeyboardInterrupt" in stderr
+        assert not left
+
+    reported = report_leftovers(tfds.core.Path(_folder(data_dir) / "5.0.0"))
+    assert len(reported) == len(left)
+    again = build(data_dir=data_dir, num_shards=2)
+    clean = build(num_shards=2)
+    assert _shards(pathlib.Path(again.data_dir)) == _shards(
+        pathlib.Path(clean.data_dir)
+    )
+    assert all(path.exists() for path in left)
+
+
+def test_the_next_build_says_what_was_left_and_where(build, tmp_path, caplog):
+    left = tmp_path / "data" / "imagenet2012_subset" / "small" / "incomplete.ABC_5.0.0"
+    left.mkdir(parents=True)
+    (left / "shard").write_bytes(b"x" * 1234)
+    build()
+    assert str(left) in caplog.text
+    assert "1,234 bytes" in caplog.text
+    assert (left / "shard").exists()
+
+
+def test_two_builds_at_once(small_data, build, tmp_path):
+    data_dir = tmp_path / "shared"
+    processes = [_start(small_data, data_dir, 0.1) for _ in range(2)]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], errors
+    clean = build(num_shards=2)
+    assert _shards(_folder(data_dir) / "5.0.0") == _shards(pathlib.Path(clean.data_dir))
+    assert [path.name for path in _folder(data_dir).iterdir()] == ["5.0.0"]
+
+
+def test_a_lost_race_leaves_a_usable_builder(build, monkeypatch, tmp_path):
+    first = build(data_dir=tmp_path / "first")
+    finish = imagenet2012_subset.Builder._generate_splits
+
+    def finish_second(self, *args):
+        finished = finish(self, *args)
+        target = tmp_path / "data" / "imagenet2012_subset" / "small" / "5.0.0"
+        shutil.copytree(first.data_dir, target)
+        return finished
+
+    monkeypatch.setattr(imagenet2012_subset.Builder, "_generate_splits", finish_second)
+    second = build()
+    assert read_split(second, "train") == read_split(first, "train")
+
+
+def test_a_build_beside_a_finished_dataset_leaves_it_alone(build, small_data):
+    finished = build()
+    before = _shards(pathlib.Path(finished.data_dir))
+    (small_data.manual_dir / "ILSVRC2012_img_val.tar").write_bytes(b"")
+    build()
+    assert _shards(pathlib.Path(finished.data_dir)) == before
+
+
+def test_a_failed_overwrite_puts_the_old_dataset_back(build, small_data):
+    finished = build()
+    before = _shards(pathlib.Path(finished.data_dir))
+    wnid = next(iter(small_data.training))
+    small_data.training[wnid][0] = (small_data.training[wnid][0][0], b"no image")
+    small_data.write()
+    with pytest.raises(ArchiveError, match="does not decode"):
+        build(download_mode=tfds.GenerateMode.REUSE_CACHE_IF_EXISTS)
+    folder = pathlib.Path(finished.data_dir)
+    assert _shards(folder) == before
+    assert [path.name for path in folder.parent.iterdir()] == ["5.0.0"]
+
+
+def test_an_interrupted_overwrite_is_reported(tmp_path):
+    folder = tmp_path / f"replaced.{'0' * 32}_5.0.0"
+    folder.mkdir()
+    (message,) = report_leftovers(tfds.core.Path(tmp_path / "5.0.0"))
+    assert str(folder) in message
+    assert "Rename it to 5.0.0" in message
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a file system takes root")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_short_space_is_told_before_anything_is_written(build, small_disk):
+    with pytest.raises(WriteError, match="bytes free, but the dataset takes"):
+        build(data_dir=small_disk)
+    assert not (_folder(small_disk) / "5.0.0").exists()
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record", "parquet"])
+def test_a_disk_that_fills_up_meanwhile(
+    build, small_data, small_disk, tmp_path, monkeypatch, file_format
+):
+    big = [
+        (archives.validation_name(n), archives.jpeg(n, (400, 300))) for n in (1, 2, 3)
+    ]
+    (small_data.manual_dir / "ILSVRC2012_img_val.tar").write_bytes(
+        archives.tar_bytes(big)
+    )
+    (small_disk / "other_file").write_bytes(bytes(850_000))
+    # As if others had written meanwhile what was free at the start.
+    monkeypatch.setattr(splits, "free_bytes", lambda folder: 1 << 40)
+    with pytest.raises(WriteError, match="cannot be written") as raised:
+        build(
+            data_dir=small_disk,
+            download_dir=tmp_path / "downloads",
+            validation_images=3,
+            file_format=file_format,
+        )
+    assert "tfrecord" in raised.value.path or file_format in raised.value.path
+    assert not list(_folder(small_disk).glob("*5.0.0*"))
+
+
+def test_an_archive_that_shrinks_while_it_is_read(build, small_data, monkeypatch):
+    archive = small_data.manual_dir / "ILSVRC2012_img_val.tar"
+
+    def shrink_first(file, places):
+        os.truncate(archive, 512)
+        return read_in_order(file, places)
+
+    monkeypatch.setattr(tar_archive, "read_in_order", shrink_first)
+    with pytest.raises(ArchiveError, match="ends at byte"):
+        build()
+
+
+def test_an_archive_that_is_rewritten_while_it_is_read(build, small_data, monkeypatch):
+    archive = small_data.manual_dir / "ILSVRC2012_img_val.tar"
+
+    def rewrite_first(file, places):
+        archive.write_bytes(archives.tar_bytes(sorted(small_data.validation)))
+        return read_in_order(file, places)
+
+    monkeypatch.setattr(tar_archive, "read_in_order", rewrite_first)
+    with pytest.raises(ArchiveError, match="no longer has ILSVRC2012_val_"):
+        build(workers=1)  # Two would rewrite what the other is about to read.
+
+
+def test_a_read_error(build, monkeypatch):
+    def fail(*args):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fail)
+    with pytest.raises(ArchiveError, match="Input/output error"):
+        build()
+
+
+def test_a_worker_that_fails_stops_the_others(build, small_data, monkeypatch):
+    reading = threading.Event()
+
+    def fail_once(file, places):
+        if not reading.is_set():
+            reading.set()
+            raise RuntimeError("a bug")
+        for block in read_in_order(file, places):
+            time.sleep(0.05)
+            yield block
+
+    monkeypatch.setattr(tar_archive, "read_in_order", fail_once)
+    with pytest.raises(RuntimeError, match="a bug"):
+        build(workers=2, num_shards=3)
+
+
+def test_a_read_only_data_dir(build, small_disk, tmp_path):
+    remount = ["mount", "-o", "remount,ro", str(small_disk)]
+    subprocess.run(remount, check=True)
+    with pytest.raises(WriteError, match="Read-only file system") as raised:
+        build(data_dir=small_disk, download_dir=tmp_path / "downloads")
+    assert str(small_disk) in raised.value.path

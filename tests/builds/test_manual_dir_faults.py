@@ -1,0 +1,268 @@
+"""What is wrong with the manual directory is said, and nothing is built of it."""
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import os
+import pathlib
+import shutil
+import tempfile
+
+import pytest
+
+from imagenet2012_subset import ArchiveError, DatasetError, ManualDirError
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from tests.shared import archives, faults
+
+BOTH = pytest.mark.parametrize("original", [TRAINING, VALIDATION])
+WEB_PAGE = b"\n<!DOCTYPE html>\n<html><head><title>Log in</title></head></html>\n"
+
+
+@pytest.fixture
+def rule(build, small_data, tmp_path):
+    return faults.Rule(build, small_data, tmp_path)
+
+
+def test_clean_archives_build(rule):
+    rule.builds()
+
+
+def test_missing(rule, tmp_path):
+    missing = tmp_path / "nowhere"
+    error = rule.refuses(
+        str(missing), TRAINING.file_name, VALIDATION.file_name, manual_dir=missing
+    )
+    assert isinstance(error, ManualDirError)
+    assert "does not exist" in error.problem
+    assert "image-net.org" in error.remedy
+
+
+def test_empty(rule, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    error = rule.refuses(
+        str(empty), TRAINING.file_name, VALIDATION.file_name, manual_dir=empty
+    )
+    assert isinstance(error, ManualDirError)
+    assert "empty" in error.problem
+
+
+def test_file_as_manual_dir(rule, small_data):
+    archive = small_data.manual_dir / TRAINING.file_name
+    error = rule.refuses(str(archive), manual_dir=archive)
+    assert isinstance(error, ManualDirError)
+
+
+@BOTH
+def test_one_missing(rule, small_data, original):
+    (small_data.manual_dir / original.file_name).unlink()
+    other = VALIDATION if original is TRAINING else TRAINING
+    error = rule.refuses(
+        f"{original.file_name}: does not exist",
+        f"the directory has {other.file_name}",
+        "Register on https://image-net.org/download-images",
+    )
+    assert isinstance(error, ManualDirError)
+    assert "though" not in error.problem  # The other one is not it, renamed.
+
+
+def test_swapped(rule, small_data):
+    training = small_data.manual_dir / TRAINING.file_name
+    validation = small_data.manual_dir / VALIDATION.file_name
+    keep = small_data.manual_dir / "x"
+    training.rename(keep)
+    validation.rename(training)
+    keep.rename(validation)
+    error = rule.refuses(
+        f"{TRAINING.file_name}: lacks 6 of 6 images",
+        f"holds validation images, as {VALIDATION.file_name} does",
+    )
+    assert isinstance(error, ArchiveError)
+
+
+def test_training_archive_twice(rule, small_data):
+    training = small_data.manual_dir / TRAINING.file_name
+    (small_data.manual_dir / VALIDATION.file_name).write_bytes(training.read_bytes())
+    rule.refuses(
+        f"{VALIDATION.file_name}: lacks 5 of 5 images",
+        f"holds training images, as {TRAINING.file_name} does",
+    )
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "change",
+    [
+        str.lower,
+        str.upper,
+        lambda name: name.replace(".tar", " (1).tar"),
+        lambda name: name.replace(".tar", "(1).tar"),
+        lambda name: f"{name}.part",
+        lambda name: f"{name}.tar",
+    ],
+)
+def test_renamed_by_a_browser(rule, small_data, original, change):
+    found = change(original.file_name)
+    (small_data.manual_dir / original.file_name).rename(small_data.manual_dir / found)
+    error = rule.refuses(f"{original.file_name}: does not exist", repr(found), "rename")
+    assert isinstance(error, ManualDirError)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "name", ["{}.crdownload", "{}.download", "{}.aria2", "{}.gz", "Copy of {}"]
+)
+def test_named_otherwise(rule, small_data, original, name):
+    found = name.format(original.file_name)
+    (small_data.manual_dir / original.file_name).rename(small_data.manual_dir / found)
+    rule.refuses(f"{original.file_name}: does not exist", found)
+
+
+def _put(small_data, original, content):
+    (small_data.manual_dir / original.file_name).write_bytes(content)
+
+
+def test_task_3_training_archive(rule, small_data):
+    dogs = names.wnids()[151:271]
+    content = {wnid: [(f"{wnid}_1.JPEG", archives.jpeg(1))] for wnid in dogs}
+    _put(small_data, TRAINING, archives.training_tar(content))
+    rule.refuses(
+        f"{TRAINING.file_name}: lacks 6 of 6 images",
+        "holds 120 of 1,000 synsets, as the archive of task 3, dogs, does",
+        "tasks 1 and 2",
+    )
+
+
+@BOTH
+def test_devkit(rule, small_data, original):
+    readme = "ILSVRC2012_devkit_t12/readme.txt"
+    devkit = archives.tar_bytes([(readme, b"ImageNet devkit")])
+    _put(small_data, original, devkit)
+    rule.refuses(
+        f"{original.file_name}: lacks",
+        f"no ImageNet image, but {readme}",
+        original.what,
+    )
+    _put(small_data, original, gzip.compress(devkit))
+    rule.refuses(f"{original.file_name}: is compressed with gzip", original.what)
+
+
+@BOTH
+def test_test_archive(rule, small_data, original):
+    content = [
+        (f"test/ILSVRC2012_test_{n:08d}.JPEG", archives.jpeg(n)) for n in (3, 1, 2)
+    ]
+    _put(small_data, original, archives.tar_bytes(content))
+    rule.refuses(f"{original.file_name}: lacks", "test images", original.what)
+
+
+@BOTH
+def test_no_images(rule, small_data, original):
+    _put(small_data, original, archives.tar_bytes([]))
+    rule.refuses(f"{original.file_name}: lacks", "no ImageNet image, but nothing")
+
+
+@BOTH
+@pytest.mark.parametrize("page", [WEB_PAGE, b"<html>", b"\xef\xbb\xbf" + WEB_PAGE])
+def test_web_page(rule, small_data, original, page):
+    _put(small_data, original, page)
+    error = rule.refuses(f"{original.file_name}: is a web page, not a tar", "log-in")
+    assert isinstance(error, ManualDirError)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("compress", "what"),
+    [
+        (gzip.compress, "gzip (decompress it: gunzip)"),
+        (bz2.compress, "bzip2 (decompress it: bunzip2)"),
+        (lzma.compress, "xz (decompress it: unxz)"),
+    ],
+)
+def test_compressed(rule, small_data, original, compress, what):
+    archive = small_data.manual_dir / original.file_name
+    archive.write_bytes(compress(archive.read_bytes()))
+    error = rule.refuses(f"{original.file_name}: is compressed with {what}")
+    assert isinstance(error, ManualDirError)
+
+
+@BOTH
+@pytest.mark.parametrize("content", [b"", b"\0" * 512, b"\0" * 10240, b"x", b"x" * 999])
+def test_no_tar_at_all(rule, small_data, original, content):
+    _put(small_data, original, content)
+    error = rule.refuses(f"{original.file_name}: ")
+    assert isinstance(error, (ManualDirError, ArchiveError))
+
+
+@BOTH
+def test_directory_in_its_place(rule, small_data, original):
+    archive = small_data.manual_dir / original.file_name
+    archive.unlink()
+    (archive / "n01440764").mkdir(parents=True)
+    error = rule.refuses(f"{original.file_name}: is a directory", "not extracted")
+    assert isinstance(error, ManualDirError)
+
+
+@BOTH
+def test_link(rule, small_data, tmp_path, original):
+    archive = small_data.manual_dir / original.file_name
+    elsewhere = tmp_path / "elsewhere.tar"
+    archive.rename(elsewhere)
+    archive.symlink_to(elsewhere)
+    rule.builds()
+    elsewhere.unlink()
+    error = rule.refuses(f"{original.file_name}: is a link to {elsewhere}", "not exist")
+    assert isinstance(error, ManualDirError)
+
+
+@BOTH
+def test_link_to_itself(rule, small_data, original):
+    archive = small_data.manual_dir / original.file_name
+    archive.unlink()
+    archive.symlink_to(archive.name)
+    error = rule.refuses(f"{original.file_name}: is a link")
+    assert isinstance(error, ManualDirError)
+
+
+@contextlib.contextmanager
+def _without_root():
+    """Makes permissions count, as they do for any user but root."""
+    if os.geteuid():
+        yield
+        return
+    os.setegid(65534)
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="permissions are POSIX's")
+@pytest.mark.parametrize("closed", [TRAINING.file_name, VALIDATION.file_name, "."])
+def test_no_read_permission(build, small_data, closed):
+    # Before, as what Python imports late may be out of reach then.
+    build()
+    # pytest's own folders are closed to other users.
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        manual_dir = shutil.copytree(small_data.manual_dir, folder / "manual")
+        subset_list = shutil.copy(small_data.subset_list, folder)
+        data_dir = folder / "data"
+        data_dir.mkdir()
+        data_dir.chmod(0o777)
+        path = manual_dir / closed
+        path.chmod(0)
+        with _without_root(), pytest.raises(DatasetError) as caught:
+            build(manual_dir=manual_dir, subset_list=subset_list, data_dir=data_dir)
+        path.chmod(0o755)
+        faults.assert_clear(caught.value)
+        faults.assert_nothing_built(data_dir)
+        assert faults.contents(manual_dir) == faults.contents(small_data.manual_dir)
+        assert str(path) in str(caught.value)
+        assert "Permission denied" in caught.value.problem
+        assert "readable" in caught.value.remedy

@@ -1,0 +1,123 @@
+"""The `tfds build` command in its three forms, and with one's own subset."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import imagenet2012_subset
+from imagenet2012_subset.imagenet.originals import TRAINING
+from tests.conftest import DUMMY_DATA
+
+_PACKAGE = pathlib.Path(imagenet2012_subset.__file__).parent
+_CONFIG = json.dumps(
+    {
+        "name": "dummy",
+        "subset_list": str(DUMMY_DATA / "1percent.txt"),
+        "validation_images": 10,
+    }
+)
+
+
+def _tfds_build(*arguments, cwd, check=True):
+    command = [sys.executable, "-m", "tensorflow_datasets.scripts.cli.main", "build"]
+    environment = {**os.environ, "PYTHONPATH": str(_PACKAGE.parent)}
+    return subprocess.run(
+        [*command, *map(str, arguments)],
+        cwd=cwd,
+        check=check,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "cwd"),
+    [
+        ([], _PACKAGE),
+        ([_PACKAGE], "/"),
+        (["imagenet2012_subset", "--imports", "imagenet2012_subset"], "/"),
+    ],
+    ids=["inside the folder", "by folder", "by name"],
+)
+def test_build(tmp_path, arguments, cwd):
+    _tfds_build(
+        *arguments,
+        "--config",
+        _CONFIG,
+        "--data_dir",
+        tmp_path,
+        "--manual_dir",
+        DUMMY_DATA,
+        cwd=cwd,
+    )
+    folder = tmp_path / "imagenet2012_subset" / "dummy" / "5.0.0"
+    info = json.loads((folder / "dataset_info.json").read_text())
+    assert info["moduleName"].startswith("imagenet2012_subset.")
+    assert {s["name"]: s["shardLengths"] for s in info["splits"]} == {
+        "train": ["10"],
+        "validation": ["10"],
+    }
+
+
+def test_fail_if_exists_and_overwrite(tmp_path):
+    arguments = [_PACKAGE, "--config", _CONFIG, "--data_dir", tmp_path]
+    arguments += ["--manual_dir", DUMMY_DATA]
+    _tfds_build(*arguments, cwd="/")
+    failed = _tfds_build(*arguments, "--fail_if_exists", cwd="/", check=False)
+    assert failed.returncode
+    assert "already exists" in failed.stderr
+    _tfds_build(*arguments, "--overwrite", "--num_shards", "2", cwd="/")
+    folder = tmp_path / "imagenet2012_subset" / "dummy" / "5.0.0"
+    assert len(list(folder.glob("*train*"))) == 2
+
+
+def test_an_error_says_what_to_do(tmp_path):
+    (tmp_path / "unrelated.txt").touch()
+    failed = _tfds_build(
+        _PACKAGE, "--manual_dir", tmp_path, "--data_dir", tmp_path, cwd="/", check=False
+    )
+    assert failed.returncode
+    assert TRAINING.file_name in failed.stderr
+
+
+def test_register_checksums_writes_the_one_file(tmp_path, small_data):
+    # In a copy, for the test must not rewrite the project's own.
+    copy = tmp_path / "checkout"
+    copy.mkdir()
+    shutil.copytree(
+        _PACKAGE,
+        copy / "imagenet2012_subset",
+        ignore=shutil.ignore_patterns("checksums.tsv", "__pycache__"),
+    )
+    checksums = copy / "checksums.tsv"
+    url = imagenet2012_subset.Builder.BUILDER_CONFIGS[0].subset_list
+    checksums.write_text(f"{url}\t1\t{'0' * 64}\t1percent.txt\n")
+    names = [f"n01440764_{i}.JPEG\n" for i in range(1, 12_812)]
+    (small_data.manual_dir / "1percent.txt").write_text("".join(names))
+    command = [sys.executable, "-m", "tensorflow_datasets.scripts.cli.main", "build"]
+    failed = subprocess.run(
+        [
+            *command,
+            "imagenet2012_subset/1pct",
+            "--imports=imagenet2012_subset",
+            "--register_checksums",
+            f"--manual_dir={small_data.manual_dir}",
+            f"--data_dir={tmp_path / 'data'}",
+        ],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # The archives lack the listed images, but the list was taken and registered.
+    assert "lacks" in failed.stderr
+    size = str(sum(map(len, names)))
+    assert checksums.read_text().split("\t")[:2] == [url, size]
+    assert not (copy / "imagenet2012_subset" / "checksums.tsv").exists()

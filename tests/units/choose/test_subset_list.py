@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import tempfile
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from imagenet2012_subset import SubsetListError
+from imagenet2012_subset.choose.subset_list import read_subset_list
+from imagenet2012_subset.imagenet import names
+
+stems = st.lists(
+    st.builds(
+        "{}_{}".format, st.sampled_from(names.wnids()), st.integers(0, 10**10 - 1)
+    ),
+    min_size=1,
+    max_size=30,
+    unique=True,
+)
+
+
+def read(text: str | bytes) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "list.txt"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_subset_list(path)
+
+
+def _error(text: str | bytes) -> str:
+    with pytest.raises(SubsetListError) as caught:
+        read(text)
+    assert caught.value.remedy
+    return caught.value.problem
+
+
+def _folder(draw: st.DataObject, stem: str) -> str:
+    wnid = stem.partition("_")[0]
+    folders = ["", f"{wnid}/", f"train/{wnid}/", f"C:\\train\\{wnid}\\"]
+    return draw.draw(st.sampled_from(folders))
+
+
+@settings(deadline=None)
+@given(stems, st.data())
+def test_all_ways_to_write_a_list_give_the_same_names(stems: Sequence[str], draw):
+    text = draw.draw(st.sampled_from(["", "\ufeff"]))
+    for stem in stems:
+        text += draw.draw(st.sampled_from(["", "\n", "\r\n", " \n\n"]))
+        text += draw.draw(st.sampled_from(["", " ", "\t"]))
+        text += _folder(draw, stem) + stem
+        text += draw.draw(st.sampled_from(["", ".JPEG"]))
+        text += draw.draw(st.sampled_from(["\n", "\r\n", " \r\n"]))
+    if draw.draw(st.booleans()):
+        text = text.rstrip()  # The last line may lack its end.
+    assert read(text) == [f"{stem}.JPEG" for stem in stems]
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.binary(max_size=60)
+    | st.text(max_size=60).map(str.encode)
+    | st.lists(
+        st.sampled_from(["n01440764_1", "n01440764", "_", "1", "१", ".JPEG", "/"])
+        | st.sampled_from(["\n", "\r", "\ufeff", "\0", "\u2028", "\\", "²", "ILSVRC"])
+    ).map(lambda parts: "".join(parts).encode())
+)
+def test_any_file_gives_names_of_training_images_or_an_error(data):
+    with contextlib.suppress(SubsetListError):
+        found = read(data)
+        assert len(set(found)) == len(found) > 0
+        for name in found:
+            assert name.isascii()  # As the names in the archive are.
+            wnid, _, rest = name.partition("_")
+            assert wnid in names.wnids()
+            assert rest.removesuffix(".JPEG").isdecimal()
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\r\n \t\r\n", "\ufeff", "\ufeff\n"])
+def test_an_empty_list_is_an_error(text):
+    assert _error(text) == "is empty"
+
+
+def test_a_missing_list_is_an_error_that_names_the_path(tmp_path):
+    path = tmp_path / "1percent.txt"
+    with pytest.raises(SubsetListError, match="cannot be read") as caught:
+        read_subset_list(path)
+    assert caught.value.path == str(path)
+
+
+def test_a_folder_in_place_of_a_list_is_an_error(tmp_path):
+    with pytest.raises(SubsetListError, match="cannot be read"):
+        read_subset_list(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\x1f\x8b\x08\x00\xff\xfe", "n01440764_1.JPEG".encode("utf-16"), b"\xff\xd8\xff"],
+    ids=["gzip", "utf-16", "jpeg"],
+)
+def test_a_binary_file_is_an_error(data):
+    assert _error(data).startswith("is not a text file in UTF-8")
+
+
+def test_an_unknown_synset_is_an_error_that_shows_the_line():
+    # A synset of WordNet, but not of the 1,000: "n00001740", entity.
+    problem = _error("n01440764_1.JPEG\n\nn00001740_2.JPEG\n")
+    assert problem.startswith("line 3 ('n00001740_2.JPEG') names no training image")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "n01440764.JPEG",
+        "n01440764_.JPEG",
+        "n01440764_x.JPEG",
+        "n01440764_1.jpg",
+        "n01440764_1.JPEG.JPEG",
+        "n01440764_1.JPEG,0",
+        "n01440764_1.JPEG 0",
+        "n1440764_1.JPEG",
+        "N01440764_1.JPEG",
+        "n01440764_1.JPEG/",
+        "n01440764_-1",
+        "n01440764_12345678901",
+        "n01440764_\N{ARABIC-INDIC DIGIT ONE}.JPEG",
+        "n01440764_1\N{SUPERSCRIPT TWO}.JPEG",
+    ],
+)
+def test_what_is_almost_a_name_is_an_error(name):
+    assert _error(name).startswith("line 1 (")
+
+
+@pytest.mark.parametrize("folder", ["", "val/", "val\\"])
+def test_a_validation_image_is_an_error_that_says_so(folder):
+    problem = _error(f"n01440764_1.JPEG\n{folder}ILSVRC2012_val_00000001.JPEG\n")
+    assert "line 2" in problem
+    assert problem.endswith("but one of the validation set")
+
+
+@settings(deadline=None)
+@given(stems, st.data())
+def test_a_name_twice_is_an_error_that_names_both_lines(stems: Sequence[str], draw):
+    again = draw.draw(st.integers(0, len(stems) - 1))
+    before = draw.draw(st.integers(again + 1, len(stems)))
+    lines = [_folder(draw, stem) + stem for stem in stems]
+    lines.insert(before, _folder(draw, stems[again]) + stems[again] + ".JPEG")
+    assert _error("\n".join(lines)) == (
+        f"names {stems[again]}.JPEG twice, in lines {again + 1} and {before + 1}"
+    )
+
+
+def test_a_web_page_is_an_error_that_shows_how_it_starts():
+    problem = _error("<!DOCTYPE html>\n<html><body>404: Not Found</body></html>\n")
+    assert problem.startswith("line 1 ('<!DOCTYPE html>') names no training image")
+
+
+def test_a_long_line_is_shown_in_part():
+    assert len(_error("x" * 100_000)) < 200
+
+
+def test_published_lists_are_read_whole(real_data):
+    small = read_subset_list(real_data / "lists" / "1percent.txt")
+    large = read_subset_list(real_data / "lists" / "10percent.txt")
+    assert len(small) == 12_811
+    assert len(large) == 128_116
+    assert set(small) < set(large)
+    assert {name.partition("_")[0] for name in small} == set(names.wnids())

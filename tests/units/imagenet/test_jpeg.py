@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from hypothesis import given, settings, strategies as st
+from PIL import Image
+
+from imagenet2012_subset.imagenet import jpeg
+from tests.shared import archives
+
+NAME = "n01440764_1.JPEG"
+CMYK = sorted(jpeg.CMYK_IMAGES)
+(PNG,) = jpeg.PNG_IMAGES
+
+
+def _pixels(seed: int, width: int, height: int) -> Image.Image:
+    values = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
+    return Image.fromarray(values)
+
+
+def _encode(image: Image.Image, image_format: str = "JPEG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, image_format, **options)
+    return stream.getvalue()
+
+
+def _exif_with_thumbnail() -> bytes:
+    """Returns EXIF data that holds a whole JPEG, with an end marker of its own."""
+    exif = Image.Exif()
+    exif[0x010E] = "a photo"
+    return exif.tobytes() + archives.jpeg(7, (16, 12))
+
+
+@st.composite
+def jpegs(draw: st.DrawFn) -> bytes:
+    image = _pixels(
+        draw(st.integers(0, 99)), draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    )
+    return _encode(
+        image.convert(draw(st.sampled_from(["RGB", "L", "CMYK"]))),
+        quality=draw(st.integers(1, 100)),
+        progressive=draw(st.booleans()),
+        optimize=draw(st.booleans()),
+        comment=draw(st.binary(max_size=50)),
+        exif=draw(st.sampled_from([b"", _exif_with_thumbnail()])),
+        restart_marker_blocks=draw(st.integers(0, 3)),
+    )
+
+
+@settings(deadline=None)
+@given(jpegs(), st.binary(max_size=40))
+def test_a_jpeg_has_no_defect_whatever_follows_it(data, rest):
+    assert jpeg.defect(NAME, data) is None
+    assert jpeg.defect(NAME, data + rest) is None
+
+
+@settings(deadline=None)
+@given(jpegs(), st.data())
+def test_a_jpeg_cut_off_anywhere_is_defective(data, draw):
+    length = draw.draw(st.integers(0, len(data) - 2))
+    assert jpeg.defect(NAME, data[:length]) is not None
+
+
+@settings(deadline=None)
+@given(jpegs(), st.data())
+def test_a_jpeg_that_ends_in_zeros_as_a_broken_download_does_is_defective(data, draw):
+    length = draw.draw(st.integers(1, len(data) - 2))
+    zeros = bytes(len(data) - length)
+    assert jpeg.defect(NAME, data[:length] + zeros) is not None
+
+
+def test_an_end_marker_in_a_thumbnail_does_not_end_the_image():
+    data = _encode(_pixels(1, 60, 40), exif=_exif_with_thumbnail())
+    in_pixels = data.rindex(b"\xff\xda") + 40
+    assert b"\xff\xd9" in data[:in_pixels]
+    assert jpeg.defect(NAME, data[:in_pixels]) is not None
+
+
+def test_the_png_among_the_training_images_has_no_defect():
+    data = _encode(_pixels(1, 30, 20), "PNG")
+    assert jpeg.defect(PNG, data) is None
+    assert jpeg.defect(PNG, data[: len(data) // 2]) is not None
+
+
+def test_an_empty_file_is_said_to_be_empty():
+    assert jpeg.defect(NAME, b"") == "is empty"
+
+
+@pytest.mark.parametrize("size", [1, 511, 100_000])
+def test_a_file_of_zeros_is_said_to_hold_zeros(size):
+    assert jpeg.defect(NAME, bytes(size)) == "holds nothing but zeros"
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([NAME, CMYK[0], PNG]),
+    st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM"]),
+    st.binary(min_size=1, max_size=200),
+)
+def test_bytes_that_are_no_image_are_defective(name, start, rest):
+    assert jpeg.defect(name, start + rest) is not None
+
+
+@pytest.mark.parametrize("name", [CMYK[0], PNG])
+def test_what_cannot_be_converted_is_defective_however_it_looks(name):
+    skeleton = b"\xff\xd8\xff\xda\x00\x02no pixels\xff\xd9"
+    assert jpeg.defect(name, skeleton).startswith("does not decode as an image")
+
+
+@pytest.mark.parametrize("data", [b"<html>404</html>", b"n01440764_1.JPEG\n"])
+def test_a_text_is_defective_and_the_reason_fits_one_line(data):
+    problem = jpeg.defect(NAME, data)
+    assert problem.startswith("does not decode as an image")
+    assert "\n" not in problem
+
+
+@settings(deadline=None, max_examples=200)
+@given(jpegs(), st.lists(st.tuples(st.integers(0), st.binary(min_size=1, max_size=4))))
+def test_damage_gives_a_reason_or_nothing_but_never_an_exception(data, changes):
+    damaged = bytearray(data)
+    for place, overwrite in changes:
+        at = place % len(data)
+        damaged[at : at + len(overwrite)] = overwrite
+    for name in (NAME, CMYK[0], PNG):
+        problem = jpeg.defect(name, bytes(damaged))
+        assert problem is None or problem
+
+
+@pytest.mark.parametrize("name", [CMYK[0], CMYK[-1], "n02447366_23489.JPEG"])
+def test_cmyk_images_become_the_rgb_jpegs_that_tfds_makes(name):
+    data = _encode(_pixels(5, 40, 30).convert("CMYK"))
+    converted = jpeg.to_rgb_jpeg(name, data)
+    image = Image.open(io.BytesIO(converted))
+    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (40, 30))
+    expected = tfds.core.utils.jpeg_cmyk_to_rgb(data)
+    assert converted == bytes(expected)
+    assert jpeg.defect(name, converted) is None
+
+
+def test_the_png_becomes_the_rgb_jpeg_that_tfds_makes():
+    data = _encode(_pixels(5, 40, 30), "PNG")
+    converted = jpeg.to_rgb_jpeg(PNG, data)
+    image = Image.open(io.BytesIO(converted))
+    assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (40, 30))
+    assert converted == bytes(tfds.core.utils.png_to_jpeg(data))
+
+
+@settings(deadline=None)
+@given(st.from_regex(r"(n\d{8}_\d{1,5}|ILSVRC2012_val_\d{8})\.JPEG", fullmatch=True))
+def test_all_other_images_stay_as_they_are(name):
+    if not jpeg.is_converted(name):
+        data = _encode(_pixels(5, 4, 3).convert("CMYK"))
+        assert jpeg.to_rgb_jpeg(name, data) == data
+
+
+def test_known_exceptions_are_the_23_of_imagenet():
+    assert len(jpeg.CMYK_IMAGES) == 22
+    assert {"n13037406_4650.JPEG", "n01739381_1309.JPEG"} < jpeg.CMYK_IMAGES
+    assert jpeg.is_converted(PNG)
+    assert not jpeg.is_converted(NAME)
+
+
+def test_real_photos_have_no_defect(real_data):
+    photos = sorted((real_data / "photos").glob("*.JPEG"))
+    assert len(photos) > 200
+    for photo in photos:
+        assert jpeg.defect(photo.name, photo.read_bytes()) is None, photo.name
+
+
+def test_real_photos_cut_off_are_defective(real_data):
+    photos = sorted((real_data / "photos").glob("*.JPEG"))
+    for photo in photos[::5]:
+        data = photo.read_bytes()
+        for length in (len(data) * 99 // 100, len(data) // 2, 700):
+            assert jpeg.defect(photo.name, data[:length]) is not None, photo.name

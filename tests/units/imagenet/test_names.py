@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import collections
+import re
+
+import pytest
+import tensorflow_datasets as tfds
+from hypothesis import given, strategies as st
+
+from imagenet2012_subset.imagenet import names
+
+
+def test_classes_are_a_thousand_wordnet_ids_in_sorted_order():
+    wnids = names.wnids()
+    assert len(set(wnids)) == 1000
+    assert list(wnids) == sorted(wnids)
+    assert all(re.fullmatch(r"n\d{8}", wnid) for wnid in wnids)
+    assert (wnids[0], wnids[999]) == ("n01440764", "n15075141")
+
+
+def test_labels_are_those_that_tfds_reads_from_the_names_file():
+    label = tfds.features.ClassLabel(names_file=names.wnids_file())
+    assert label.num_classes == 1000
+    assert [label.str2int(wnid) for wnid in names.wnids()] == list(range(1000))
+
+
+def test_each_class_has_fifty_validation_images():
+    counts = collections.Counter(names.validation_wnids())
+    assert counts == dict.fromkeys(names.wnids(), 50)
+
+
+@pytest.mark.parametrize(
+    ("number", "wnid"),
+    # As the development kit of ILSVRC 2012 has them.
+    [(1, "n01751748"), (2, "n09193705"), (3, "n02105855"), (50_000, "n02437616")],
+)
+def test_class_of_a_validation_image_is_that_of_its_number(number, wnid):
+    assert names.wnid(f"ILSVRC2012_val_{number:08d}.JPEG") == wnid
+
+
+def test_class_of_a_validation_image_does_not_depend_on_others():
+    numbers = [49_999, 7, 31_415]
+    images = [f"ILSVRC2012_val_{number:08d}.JPEG" for number in numbers]
+    expected = [names.validation_wnids()[number - 1] for number in numbers]
+    assert [names.wnid(name) for name in images] == expected
+    assert [names.wnid(name) for name in sorted(images)] != expected
+
+
+@given(st.sampled_from(names.wnids()), st.integers(0, 10**10 - 1))
+def test_class_of_a_training_image_stands_in_its_name(wnid, number):
+    name = f"{wnid}_{number}.JPEG"
+    assert names.wnid(name) == wnid
+    assert names.training_wnid(name) == wnid
+    assert names.validation_number(name) is None
+
+
+@given(st.integers(0, 10**8 - 1))
+def test_number_of_a_validation_image_is_read_from_its_name(number):
+    name = f"ILSVRC2012_val_{number:08d}.JPEG"
+    assert names.validation_number(name) == number
+    assert names.training_wnid(name) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "n01440764",
+        "n01440764_1",
+        "n01440764_1.jpeg",
+        "n01440764_1.JPEG\n",
+        " n01440764_1.JPEG",
+        "n01440764/n01440764_1.JPEG",
+        "n00001740_1.JPEG",
+        "n01440764_\N{ARABIC-INDIC DIGIT ONE}.JPEG",
+        "ILSVRC2012_val_00000000.JPEG",
+        "ILSVRC2012_val_00050001.JPEG",
+        "ILSVRC2012_val_1.JPEG",
+        "ILSVRC2012_val_0000000\N{ARABIC-INDIC DIGIT ONE}.JPEG",
+        "ILSVRC2012_test_00000001.JPEG",
+    ],
+)
+def test_any_other_name_is_an_error_that_shows_it(name):
+    with pytest.raises(ValueError, match="names no training or validation") as caught:
+        names.wnid(name)
+    assert repr(name) in str(caught.value)

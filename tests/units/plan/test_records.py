@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from hypothesis import example, given, settings, strategies as st
+from tensorflow_datasets.core.example_serializer import ExampleSerializer
+
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.plan.records import RecordSerializer, record_size
+
+# Where a length takes one more byte, at each level of the record.
+EDGES = [0, 1, 127, 128, 16_383, 16_384, 2**21 - 1, 2**21]
+near_edges = st.builds(
+    lambda edge, below: max(0, edge - below), st.sampled_from(EDGES), st.integers(0, 40)
+)
+file_names = st.text(st.characters(max_codepoint=127), max_size=150) | st.just(
+    "ILSVRC2012_val_00000001.JPEG"
+)
+labels = st.integers(0, 999) | st.sampled_from([0, 127, 128, 999])
+
+
+@pytest.fixture(scope="module")
+def features() -> tfds.features.FeaturesDict:
+    return tfds.features.FeaturesDict(
+        {
+            "file_name": tfds.features.Text(),
+            "image": tfds.features.Image(),
+            "label": tfds.features.ClassLabel(names_file=names.wnids_file()),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def serializer(features) -> RecordSerializer:
+    return RecordSerializer(features)
+
+
+def _example(name: str, label: int, image: bytes) -> dict[str, object]:
+    return {"file_name": name, "image": image, "label": names.wnids()[label]}
+
+
+@settings(deadline=None)
+@example(name="", label=0, size=0)
+@given(file_names, labels, st.integers(0, 300_000) | near_edges)
+def test_length_is_known_without_the_image(serializer, name, label, size):
+    record = serializer.serialize(_example(name, label, bytes(size)))
+    assert record_size(name, label, size) == len(record)
+
+
+@pytest.mark.parametrize("edge", EDGES[1:])
+@pytest.mark.parametrize("label", [0, 127, 128, 999])
+def test_length_is_known_on_both_sides_of_each_step(serializer, edge, label):
+    # The levels around the image add a few bytes each, so some step lies below.
+    for size in range(max(0, edge - 60), edge + 2, 1 if edge < 2**20 else 7):
+        record = serializer.serialize(_example("n01440764_1.JPEG", label, bytes(size)))
+        assert record_size("n01440764_1.JPEG", label, size) == len(record), size
+
+
+@settings(deadline=None)
+@given(file_names, labels, st.binary(max_size=300))
+def test_records_parse_back_to_the_example(serializer, name, label, image):
+    record = serializer.serialize(_example(name, label, image))
+    feature = tf.train.Example.FromString(record).features.feature
+    assert sorted(feature) == ["file_name", "image", "label"]
+    assert list(feature["file_name"].bytes_list.value) == [name.encode()]
+    assert list(feature["image"].bytes_list.value) == [image]
+    assert list(feature["label"].int64_list.value) == [label]
+
+
+@settings(deadline=None)
+@given(file_names, labels, st.binary(max_size=300))
+def test_records_are_those_of_the_serializer_of_tfds(
+    features, serializer, name, label, image
+):
+    example = _example(name, label, image)
+    theirs = ExampleSerializer(features.get_serialized_info()).get_tf_example(
+        features.encode_example(example)
+    )
+    assert serializer.serialize(example) == theirs.SerializeToString(deterministic=True)
+
+
+def test_other_features_are_refused():
+    features = tfds.features.FeaturesDict({"image": tfds.features.Image()})
+    with pytest.raises(ValueError, match="not \\['image'\\]"):
+        RecordSerializer(features)
+
+
+def test_tfds_reads_the_records(features, serializer):
+    record = serializer.serialize(_example("n01440764_1.JPEG", 3, b"bytes"))
+    spec = features.get_serialized_info()
+    parser = tfds.core.example_parser.ExampleParser(spec)
+    parsed = parser.parse_example(record)
+    assert parsed["file_name"].numpy() == b"n01440764_1.JPEG"
+    assert parsed["image"].numpy() == b"bytes"
+    assert parsed["label"].numpy() == 3
+
+
+_IN_ANOTHER_PROCESS = """
+import hashlib
+import tensorflow_datasets as tfds
+from imagenet2012_subset import Builder
+from imagenet2012_subset.plan.records import RecordSerializer
+serializer = RecordSerializer(Builder(data_dir="unused").info.features)
+for i in range(50):
+    example = {"file_name": f"{i}.JPEG", "image": bytes(i), "label": i}
+    print(hashlib.sha256(serializer.serialize(example)).hexdigest())
+"""
+
+
+def test_another_process_gives_the_same_bytes(serializer, tmp_path):
+    here = [
+        hashlib.sha256(
+            serializer.serialize(
+                {"file_name": f"{i}.JPEG", "image": bytes(i), "label": i}
+            )
+        ).hexdigest()
+        for i in range(50)
+    ]
+    top = str(pathlib.Path(__file__).parents[3])
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "4321",
+        "PYTHONPATH": os.pathsep.join([top, os.environ.get("PYTHONPATH", "")]),
+    }
+    there = subprocess.run(
+        [sys.executable, "-c", _IN_ANOTHER_PROCESS],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert there.stdout.split() == here

@@ -1,0 +1,291 @@
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from etils import epath
+from hypothesis import given, settings, strategies as st
+from PIL import Image
+
+from imagenet2012_subset.find.entries import Entries, Entry
+from imagenet2012_subset.find.images import Images
+from imagenet2012_subset.find.tar_archive import TarArchive
+from imagenet2012_subset.imagenet import jpeg, names
+from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.plan.records import RecordSerializer, record_size
+from imagenet2012_subset.plan.splits import SplitPlan, plan_split
+from imagenet2012_subset.storage.open import open_file
+from imagenet2012_subset.tfds_internals import ShardConfig, ShardedFileTemplate
+from tests.shared import archives
+
+# What TFDS's writers put around each record.
+FRAME = 16
+
+training_names = st.builds(
+    "{}_{}.JPEG".format, st.sampled_from(names.wnids()), st.integers(0, 99_999)
+)
+validation_names = st.integers(1, 50_000).map(archives.validation_name)
+unconverted_names = training_names.filter(lambda name: not jpeg.is_converted(name))
+image_lists = st.lists(
+    st.tuples(unconverted_names | validation_names, st.integers(0, 10**6)),
+    min_size=1,
+    max_size=60,
+    unique_by=lambda row: row[0],
+)
+quickly = settings(deadline=None)
+
+
+TEMPLATE = ShardedFileTemplate(
+    data_dir=epath.Path("data"),
+    dataset_name="imagenet2012_subset",
+    split="train",
+    filetype_suffix="tfrecord",
+)
+
+
+def entries_of(rows: Sequence[tuple[str, int]]) -> Entries:
+    """Entries that no file has: a plan must not need one."""
+    columns = zip(
+        *(
+            (name.encode(), 0, 512 + 10**6 * i, size, i)
+            for i, (name, size) in enumerate(rows)
+        ),
+        strict=True,
+    )
+    return Entries.from_columns(*columns)
+
+
+def many(num_images: int, image_size: int) -> Entries:
+    """Entries whose records are all of the same length."""
+    return entries_of(
+        [(f"n01440764_{1000 + i}.JPEG", image_size) for i in range(num_images)]
+    )
+
+
+def plan_of(
+    split: str, entries: Entries, config: ShardConfig, **options: object
+) -> SplitPlan:
+    return plan_split(
+        split, None, entries, entries.sizes.tolist(), config, TEMPLATE, **options
+    )
+
+
+def names_of(entries: Entries) -> list[str]:
+    return [entry.name for entry in entries]
+
+
+def shard_bytes(plan: SplitPlan) -> list[int]:
+    """How many bytes TFDS counts for each shard."""
+    sizes_of_shards = [shard.record_sizes for shard in plan.shards]
+    return [int(sizes.sum()) + FRAME * len(sizes) for sizes in sizes_of_shards]
+
+
+@quickly
+@given(image_lists, st.sampled_from(["train", "validation", "ünï"]))
+def test_order_is_by_md5_of_split_and_file_name(rows, split):
+    def md5(name: str) -> bytes:
+        return hashlib.md5((split + name).encode()).digest()
+
+    plan = plan_of(split, entries_of(rows), ShardConfig())
+    expected = sorted((name for name, _ in rows), key=md5)
+    assert names_of(plan.entries) == expected
+
+
+@quickly
+@given(image_lists, st.randoms())
+def test_order_does_not_depend_on_that_in_the_archive(rows, random):
+    plan = plan_of("train", entries_of(rows), ShardConfig())
+    shuffled = random.sample(rows, len(rows))
+    again = plan_of("train", entries_of(shuffled), ShardConfig())
+    assert names_of(again.entries) == names_of(plan.entries)
+    assert again.record_sizes.tolist() == plan.record_sizes.tolist()
+
+
+@quickly
+@given(image_lists, st.booleans())
+def test_each_image_keeps_its_place_in_the_archive_and_its_size(rows, shuffle):
+    entries = entries_of(rows)
+    plan = plan_of("train", entries, ShardConfig(), shuffle=shuffle)
+    after: list[Entry] = list(plan.entries)
+    assert sorted(after) == sorted(entries)
+    label = names.wnids().index
+    assert plan.record_sizes.tolist() == [
+        record_size(m.name, label(names.wnid(m.name)), m.size) for m in after
+    ]
+    assert plan.num_bytes == sum(plan.record_sizes.tolist())
+
+
+@quickly
+@given(image_lists)
+def test_without_shuffle_order_is_that_of_the_archive(rows):
+    plan = plan_of("train", entries_of(rows), ShardConfig(), shuffle=False)
+    assert names_of(plan.entries) == [name for name, _ in rows]
+
+
+@quickly
+@given(image_lists, st.integers(1, 80), st.booleans())
+def test_max_examples_keeps_the_first_in_archive_order(rows, max_examples, shuffle):
+    plan = plan_of(
+        "train",
+        entries_of(rows),
+        ShardConfig(),
+        max_examples=max_examples,
+        shuffle=shuffle,
+    )
+    alone = plan_of(
+        "train", entries_of(rows[:max_examples]), ShardConfig(), shuffle=shuffle
+    )
+    assert names_of(plan.entries) == names_of(alone.entries)
+    assert set(names_of(plan.entries)) == {name for name, _ in rows[:max_examples]}
+    assert plan.shard_ends == alone.shard_ends
+
+
+@quickly
+@given(image_lists, st.data())
+def test_shards_are_consecutive_and_nearly_equal(rows, draw):
+    num_shards = draw.draw(st.integers(1, len(rows)))
+    plan = plan_of("train", entries_of(rows), ShardConfig(num_shards=num_shards))
+    assert plan.num_shards == num_shards == len(plan.shard_lengths)
+    assert sum(plan.shard_lengths) == len(rows)
+    assert max(plan.shard_lengths) - min(plan.shard_lengths) <= 1
+    shards = plan.shards
+    assert [len(shard.entries) for shard in shards] == plan.shard_lengths
+    assert [entry for shard in shards for entry in shard.entries] == list(plan.entries)
+    assert np.concatenate([shard.record_sizes for shard in shards]).tolist() == (
+        plan.record_sizes.tolist()
+    )
+    assert [pathlib.PurePath(shard.path).name for shard in shards] == [
+        f"imagenet2012_subset-train.tfrecord-{number:05d}-of-{num_shards:05d}"
+        for number in range(num_shards)
+    ]
+    assert {shard.split for shard in shards} == {"train"}
+
+
+def test_shard_lengths_are_those_of_a_published_dataset():
+    # 12,811 examples in 16 shards, as the catalog's imagenet2012_subset/1pct has them.
+    plan = plan_of("train", many(12_811, 110_000), ShardConfig(num_shards=16))
+    assert plan.shard_lengths[:4] == [801, 800, 801, 801]
+    assert sum(plan.shard_lengths) == 12_811
+
+
+sizes_of_datasets = st.one_of(
+    st.tuples(st.integers(1, 3000), st.integers(0, 10**7)),
+    st.tuples(st.sampled_from([1, 1023, 1024, 1025, 2048]), st.integers(0, 5 * 10**8)),
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(sizes_of_datasets)
+def test_number_of_shards_by_default_is_what_tfds_takes(shape):
+    num_images, image_size = shape
+    plan = plan_of("train", many(num_images, image_size), ShardConfig())
+    expected = ShardConfig().get_number_shards(plan.num_bytes, num_images)
+    assert plan.num_shards == expected
+
+
+@quickly
+@given(image_lists)
+def test_default_limits_of_a_download_config_are_those_of_tfds(rows):
+    config = tfds.download.DownloadConfig().get_shard_config()
+    plan = plan_of("train", entries_of(rows), config)
+    assert plan.num_shards == ShardConfig().get_number_shards(plan.num_bytes, len(rows))
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.integers(1, 600),
+    st.integers(0, 2000),
+    st.integers(4, 100),
+    st.integers(1, 1 << 30),
+)
+def test_no_shard_is_longer_than_the_user_allows(
+    num_images, image_size, records_in_shard, min_shard_size
+):
+    entries = many(num_images, image_size)
+    record = int(plan_of("train", entries, ShardConfig()).record_sizes[0]) + FRAME
+    config = ShardConfig(
+        min_shard_size=min_shard_size, max_shard_size=records_in_shard * record
+    )
+    plan = plan_of("train", entries, config)
+    assert max(shard_bytes(plan)) <= config.max_shard_size
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 3000), st.integers(0, 2000), st.integers(1, 5000))
+def test_a_limit_that_no_image_fits_gives_each_a_shard_of_its_own(
+    num_images, image_size, max_shard_size
+):
+    entries = many(num_images, image_size)
+    plan = plan_of("train", entries, ShardConfig(max_shard_size=max_shard_size))
+    assert 1 <= plan.num_shards <= num_images
+    if int(plan.record_sizes[0]) + FRAME > max_shard_size:
+        assert plan.shard_lengths == [1] * num_images
+
+
+@pytest.mark.parametrize("min_shard_size", [0, 1])
+def test_a_minimum_of_nothing_is_a_limit_like_others(min_shard_size):
+    config = ShardConfig(min_shard_size=min_shard_size, max_shard_size=10_000)
+    plan = plan_of("train", many(100, 1000), config)
+    assert max(shard_bytes(plan)) <= 10_000
+
+
+@quickly
+@given(image_lists, st.integers(20, 30))
+def test_a_larger_minimum_gives_no_more_shards(rows, log_size):
+    entries = entries_of(rows)
+    counts = [
+        plan_of("train", entries, ShardConfig(min_shard_size=size)).num_shards
+        for size in (1 << log_size - 4, 1 << log_size)
+    ]
+    assert counts[0] >= counts[1]
+
+
+def test_more_shards_than_images_is_an_error_as_in_tfds():
+    with pytest.raises(AssertionError, match=r"num_examples \(3\)"):
+        plan_of("train", many(3, 10), ShardConfig(num_shards=4))
+
+
+def test_records_of_converted_images_are_planned_with_their_new_length(tmp_path):
+    pixels = Image.frombytes("RGB", (40, 30), os.urandom(3600))
+    files = [
+        ("n02447366_23489.JPEG", archives.encode(pixels.convert("CMYK"))),
+        ("n02105855_2933.JPEG", archives.encode(pixels, "PNG")),
+        ("n01440764_1.JPEG", archives.jpeg(1)),
+    ]
+    path = epath.Path(tmp_path) / "archive.tar"
+    path.write_bytes(archives.tar_bytes(files))
+    source = TarArchive(open_file(path), TRAINING)
+    entries = source.index().entries
+    plan = plan_split(
+        "train",
+        source.origin,
+        entries,
+        Images(source, entries).stored_sizes(),
+        ShardConfig(),
+        TEMPLATE,
+    )
+    images = list(Images(source, plan.entries))
+    features = tfds.features.FeaturesDict(
+        {
+            "file_name": tfds.features.Text(),
+            "image": tfds.features.Image(),
+            "label": tfds.features.ClassLabel(names_file=names.wnids_file()),
+        }
+    )
+    serializer = RecordSerializer(features)
+    lengths = [
+        len(
+            serializer.serialize(
+                {"file_name": image.name, "image": image.data, "label": image.wnid}
+            )
+        )
+        for image in images
+    ]
+    assert plan.record_sizes.tolist() == lengths
+    stored_in_archive = {len(data) for _, data in files[:2]}
+    assert not stored_in_archive & {len(image.data) for image in images}

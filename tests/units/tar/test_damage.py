@@ -1,0 +1,178 @@
+"""Damage in a tar, and lies in its headers, end in an error or change nothing.
+
+Any change of one byte of a header spoils its checksum, so all that can come of it is an
+error or, in a byte that does not count, what `tarfile` reads as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import tarfile
+import tracemalloc
+
+import pytest
+from etils import epath
+from hypothesis import given, settings, strategies as st
+
+from imagenet2012_subset.errors import ArchiveError
+from imagenet2012_subset.storage.local_file import LocalFile
+from imagenet2012_subset.tar.headers import BLOCK
+from tests.shared.tars import (
+    END_OF_ARCHIVE,
+    Entry,
+    by_tarfile,
+    header,
+    make_tar,
+    right_or_an_error,
+    sealed,
+    tars,
+    walk_in_turn,
+    walked,
+)
+
+
+def _sparse_of_gnu() -> bytes:
+    block = header("holes", BLOCK, tarfile.GNUTYPE_SPARSE)
+    block[386:410] = b"%011o\0%011o\0" % (0, BLOCK)  # One extent of data ...
+    block[483:495] = b"%011o\0" % (1 << 20)  # ... in a megabyte.
+    return sealed(block) + bytes(BLOCK)
+
+
+def _sparse_of_pax(headers: dict[str, str], data: bytes) -> bytes:
+    return make_tar([Entry("holes", data, pax_headers=headers)], tarfile.PAX_FORMAT)
+
+
+SPARSE = {
+    "gnu": _sparse_of_gnu(),
+    "pax 0.0": _sparse_of_pax(
+        {
+            "GNU.sparse.size": "1048576",
+            "GNU.sparse.numblocks": "1",
+            "GNU.sparse.offset": "0",
+            "GNU.sparse.numbytes": "512",
+        },
+        bytes(BLOCK),
+    ),
+    "pax 0.1": _sparse_of_pax(
+        {"GNU.sparse.size": "1048576", "GNU.sparse.map": "0,512"}, bytes(BLOCK)
+    ),
+    "pax 1.0": _sparse_of_pax(
+        {
+            "GNU.sparse.major": "1",
+            "GNU.sparse.minor": "0",
+            "GNU.sparse.name": "holes",
+            "GNU.sparse.realsize": "1048576",
+        },
+        b"1\n0\n512\n".ljust(BLOCK, b"\0") + bytes(BLOCK),
+    ),
+}
+
+
+@pytest.mark.parametrize("sparse", SPARSE.values(), ids=SPARSE)
+def test_a_sparse_member_is_an_error_that_says_so(sparse):
+    before = make_tar([Entry("n01440764_1.JPEG", b"x")], tarfile.GNU_FORMAT)
+    with pytest.raises(ArchiveError, match=r"holes .* is a GNU sparse member"):
+        walked(before[: 2 * BLOCK] + sparse + END_OF_ARCHIVE)
+
+
+@settings(deadline=None, max_examples=150)
+@given(tars(max_size=4), st.data())
+def test_a_changed_byte_gives_an_error_or_what_tarfile_reads(data, draw):
+    end = by_tarfile(data)[-1][1] if by_tarfile(data) else BLOCK
+    at = draw.draw(st.integers(0, min(end + BLOCK, len(data)) - 1))
+    damaged = bytearray(data)
+    damaged[at] = draw.draw(st.integers(0, 255))
+    found = right_or_an_error(bytes(damaged), walked)
+    if found is not None:
+        assert found == by_tarfile(bytes(damaged))
+
+
+@st.composite
+def resealed(draw: st.DrawFn) -> bytes:
+    """A tar with changed headers whose checksums are right again."""
+    data = bytearray(draw(tars(max_size=3)))
+    for _ in range(draw(st.integers(1, 3))):
+        at = BLOCK * draw(st.integers(0, min(8, len(data) // BLOCK - 1)))
+        block = data[at : at + BLOCK]
+        field = draw(st.sampled_from([(0, 100), (124, 12), (156, 1), (345, 155)]))
+        fill = draw(
+            st.binary(max_size=field[1])
+            | st.sampled_from([b"\x80", b"\xff" * 12, b"\x80" + b"\xff" * 11])
+            | st.sampled_from([b"LKxgXS\0123457ADMNVZ"[i : i + 1] for i in range(18)])
+        )
+        block[field[0] : field[0] + len(fill)] = fill
+        data[at : at + BLOCK] = sealed(block)
+    return bytes(data)
+
+
+@settings(deadline=None, max_examples=200)
+@given(resealed())
+def test_lies_in_headers_give_an_error_or_what_tarfile_reads(data):
+    found = right_or_an_error(data, walked)
+    if found is not None:
+        with contextlib.suppress(tarfile.ReadError, OverflowError):
+            assert found == by_tarfile(data)
+
+
+@pytest.mark.parametrize("size", [2**63 - BLOCK, 2**64, 2**87])
+def test_a_member_of_unknown_type_and_absurd_size_ends_the_tar(size):
+    data = sealed(header("x", size, b"Z")) + END_OF_ARCHIVE
+    assert not right_or_an_error(data, walked)
+
+
+def test_a_size_that_is_not_octal_is_an_error():
+    block = header("n01440764_1.JPEG", 9)
+    block[124:136] = b"00000000009\0"
+    with pytest.raises(ArchiveError, match="no valid tar header at byte 0"):
+        walked(sealed(block) + bytes(BLOCK) + END_OF_ARCHIVE)
+
+
+def test_a_negative_size_is_an_error():
+    data = sealed(header("n01440764_1.JPEG", -BLOCK)) + END_OF_ARCHIVE
+    with pytest.raises(ArchiveError):
+        walked(data)
+
+
+def test_a_member_that_reaches_past_the_archive_is_an_error_that_names_it():
+    data = sealed(header("n01440764_1.JPEG", 10_000)) + END_OF_ARCHIVE
+    with pytest.raises(ArchiveError, match=r"cut off.*n01440764_1\.JPEG takes 10,000"):
+        walked(data)
+
+
+def test_endless_extension_headers_are_an_error():
+    long_name = sealed(header("././@LongLink", 4, tarfile.GNUTYPE_LONGNAME))
+    data = (long_name + b"name".ljust(BLOCK, b"\0")) * 3000
+    with pytest.raises(ArchiveError):
+        walked(data)
+
+
+class _WatchedFile(LocalFile):
+    """Knows the longest read that was asked of it."""
+
+    longest = 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        self.longest = max(self.longest, size)
+        return super().read(offset, size)
+
+
+@pytest.mark.parametrize("kind", [b"L", b"K", b"x", b"g", b"X"])
+@pytest.mark.parametrize("size", [8 << 30, (8 << 30) - 1, 1 << 20])
+def test_an_extension_header_that_lies_about_its_size_takes_no_memory(
+    tmp_path: pathlib.Path, kind, size
+):
+    path = tmp_path / "archive.tar"
+    with path.open("wb") as output:
+        output.write(sealed(header("././@LongLink", size, kind)))
+        output.truncate(9 << 30)  # Holes: no disk space is taken.
+    file = _WatchedFile(epath.Path(path))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ArchiveError, match="extension header of"):
+            walk_in_turn(file)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+    assert file.longest <= 1 << 16
