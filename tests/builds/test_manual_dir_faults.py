@@ -1,20 +1,15 @@
 """What is wrong with the manual directory is said, and nothing is built of it."""
 
 import bz2
-import contextlib
 import gzip
 import lzma
-import os
-import pathlib
-import shutil
-import tempfile
 
 import pytest
 
 from imagenet2012_subset import ArchiveError, DatasetError, ManualDirError
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
-from tests.shared import archives, faults
+from tests.shared import archives, faults, permissions
 
 BOTH = pytest.mark.parametrize("original", [TRAINING, VALIDATION])
 WEB_PAGE = b"\n<!DOCTYPE html>\n<html><head><title>Log in</title></head></html>\n"
@@ -226,43 +221,19 @@ def test_link_to_itself(rule, small_data, original):
     assert isinstance(error, ManualDirError)
 
 
-@contextlib.contextmanager
-def _without_root():
-    """Makes permissions count, as they do for any user but root."""
-    if os.geteuid():
-        yield
-        return
-    os.setegid(65534)
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-
-
-@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="permissions are POSIX's")
 @pytest.mark.parametrize("closed", [TRAINING.file_name, VALIDATION.file_name, "."])
-def test_no_read_permission(build, small_data, closed):
-    # Before, as what Python imports late may be out of reach then.
-    build()
-    # pytest's own folders are closed to other users.
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        folder.chmod(0o755)
-        manual_dir = shutil.copytree(small_data.manual_dir, folder / "manual")
-        subset_list = shutil.copy(small_data.subset_list, folder)
-        data_dir = folder / "data"
-        data_dir.mkdir()
-        data_dir.chmod(0o777)
-        path = manual_dir / closed
-        path.chmod(0)
-        with _without_root(), pytest.raises(DatasetError) as caught:
-            build(manual_dir=manual_dir, subset_list=subset_list, data_dir=data_dir)
+def test_no_read_permission(build, small_data, tmp_path, closed):
+    before = faults.contents(small_data.manual_dir)
+    path = small_data.manual_dir / closed
+    path.chmod(0)
+    try:
+        with permissions.counted(), pytest.raises(DatasetError) as caught:
+            build()
+    finally:
         path.chmod(0o755)
-        faults.assert_clear(caught.value)
-        faults.assert_nothing_built(data_dir)
-        assert faults.contents(manual_dir) == faults.contents(small_data.manual_dir)
-        assert str(path) in str(caught.value)
-        assert "Permission denied" in caught.value.problem
-        assert "readable" in caught.value.remedy
+    faults.assert_clear(caught.value)
+    faults.assert_nothing_built(tmp_path / "data")
+    assert faults.contents(small_data.manual_dir) == before
+    assert str(path) in str(caught.value)
+    assert "Permission denied" in caught.value.problem
+    assert "readable" in caught.value.remedy
