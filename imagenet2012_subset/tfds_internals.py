@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tensorflow_datasets.core import registered
 from tensorflow_datasets.core.constants import CHECKSUMS_FILENAME, INCOMPLETE_PREFIX
+from tensorflow_datasets.core.download.util import DownloadError
 from tensorflow_datasets.core.file_adapters import FileFormat
 from tensorflow_datasets.core.hashing import Hasher
 from tensorflow_datasets.core.naming import ShardedFileTemplate
@@ -25,6 +26,7 @@ __all__ = [
     "BUILDER_METHODS",
     "CHECKSUMS_FILENAME",
     "INCOMPLETE_PREFIX",
+    "DownloadError",
     "ExampleWriter",
     "FileFormat",
     "Hasher",

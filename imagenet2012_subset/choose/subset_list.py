@@ -12,6 +12,7 @@ from etils import epath
 from imagenet2012_subset.choose.config import SubsetConfig
 from imagenet2012_subset.errors import SubsetListError
 from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.tfds_internals import DownloadError
 
 _FORMAT = (
     "A subset list has one training image a line, such as n01440764_18.JPEG "
@@ -37,7 +38,8 @@ def fetch_subset_list(
     if config.is_remote:
         try:
             path = dl_manager.download(config.subset_list)
-        except OSError as error:  # What `requests` raises derives from it.
+        # What `requests` raises derives from OSError.
+        except (OSError, DownloadError) as error:
             raise SubsetListError(
                 config.subset_list,
                 f"cannot be downloaded ({error})",

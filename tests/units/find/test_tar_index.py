@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from etils import epath
 from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset.errors import ArchiveError
+from imagenet2012_subset.find.entries import decoded
 from imagenet2012_subset.find.source import Index
 from imagenet2012_subset.find.tar_index import index_tar
+from imagenet2012_subset.storage.local_file import LocalFile
 from imagenet2012_subset.storage.portable_file import PortableFile
 from imagenet2012_subset.tar.headers import BLOCK
 from tests.shared import archives
@@ -18,6 +21,7 @@ from tests.shared.tars import (
     opened,
     right_or_an_error,
     sealed,
+    sparse_tar,
 )
 
 quickly = settings(deadline=None, max_examples=60)
@@ -64,6 +68,22 @@ def test_progress_adds_up_to_the_archive(made, in_flight):
     steps: list[int] = []
     indexed(data, in_flight=in_flight, on_progress=steps.append)
     assert sum(steps) == len(data)
+
+
+def test_a_long_archive_is_found_as_a_whole_and_its_progress_adds_up(tmp_path):
+    # Of 20 MB, which is long enough to be walked in pieces.
+    path = tmp_path / "archive.tar"
+    sparse_tar(path, 20_000, BLOCK)
+    file = LocalFile(epath.Path(path))
+    steps: list[int] = []
+    found = index_tar(file, on_progress=steps.append)
+    assert decoded(found.entries.names) == [
+        f"n01440764_{number}.JPEG" for number in range(20_000)
+    ]
+    starts = [BLOCK + 2 * BLOCK * number for number in range(20_000)]
+    assert found.entries.offsets.tolist() == starts
+    assert sum(steps) == file.size
+    assert len([step for step in steps if step]) >= 3
 
 
 def test_images_without_a_tar_around_them_are_indexed():

@@ -70,9 +70,12 @@ def test_where_asking_takes_as_long_as_reading_advice_takes_over(direct, monkeyp
     asked = direct_reads.submit_at_most(monkeypatch, None)
     assert read_all(direct, ALL, 20, BLOCK, at_least=20) == EXPECTED
     assert asked == [20, 20, 20]
-    # Nor is it tried again.
+    # Nor is it tried again, be it with more at a time.
+    set_ups = direct_reads.note_set_ups(monkeypatch)
     assert read_all(direct, ALL, 20, BLOCK, at_least=20) == EXPECTED
+    assert read_all(direct, ALL, 30, BLOCK, at_least=30) == EXPECTED
     assert asked == [20, 20, 20]
+    assert not set_ups
 
 
 def test_other_processors_read_with_advice(path, monkeypatch):

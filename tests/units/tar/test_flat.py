@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import pathlib
 import tarfile
 from collections.abc import Iterator, Sequence
 
@@ -35,6 +34,7 @@ from tests.shared.tars import (
     make_tar,
     opened,
     sealed,
+    sparse_tar,
     tars,
     walk_in_turn,
     whole,
@@ -181,21 +181,11 @@ def test_a_long_tar_takes_a_fraction_of_the_reads_after_each_other():
     assert [row[:3] for row in as_rows(members)] == by_tarfile(data)
 
 
-def _sparse_tar(path: pathlib.Path, num_members: int, size: int) -> None:
-    """Writes a tar of members that are nothing but holes."""
-    step = BLOCK + -(-size // BLOCK) * BLOCK
-    with path.open("wb") as output:
-        for number in range(num_members):
-            output.seek(number * step)
-            output.write(sealed(header(f"n01440764_{number}.JPEG", size)))
-        output.truncate(num_members * step + END_BLOCKS)
-
-
 @pytest.mark.parametrize("size", [70_000, 150_000, 900_000])
 def test_a_tar_of_long_members_is_walked_in_pieces_as_well(tmp_path, size):
     # The next header is then far behind the place where a piece is to begin.
     path = tmp_path / "archive.tar"
-    _sparse_tar(path, 400, size)
+    sparse_tar(path, 400, size)
     file = _CountingFile(epath.Path(path))
     members = walk_flat(
         file, whole(file), in_flight=32, members_a_piece=10, sample_bytes=10 * size
@@ -207,7 +197,7 @@ def test_a_tar_of_long_members_is_walked_in_pieces_as_well(tmp_path, size):
 
 def test_progress_comes_while_pieces_are_walked(tmp_path):
     path = tmp_path / "archive.tar"
-    _sparse_tar(path, 4000, 3000)
+    sparse_tar(path, 4000, 3000)
     file = LocalFile(epath.Path(path))
     steps: list[int] = []
     walk_flat(
