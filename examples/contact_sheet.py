@@ -16,7 +16,7 @@ import tempfile
 import tensorflow_datasets as tfds
 from PIL import Image, ImageDraw, ImageOps
 
-from imagenet2012_subset import DatasetError, SubsetConfig
+from imagenet2012_subset import DatasetError, SubsetConfig, class_name
 
 _DUMMY_DATA = pathlib.Path(__file__).parent.parent / "dummy_data"
 _CELL = (160, 160)  # Width and height in pixels, with two lines of text.
@@ -49,18 +49,16 @@ def build(
 def contact_sheet(
     builder: tfds.core.DatasetBuilder, split: str, count: int
 ) -> Image.Image:
-    """Returns the first images of a split, each with its label and file name."""
+    """Returns the first images of a split, each with its class and file name."""
     examples = list(builder.as_dataset(split=split).take(count).as_numpy_iterator())
     rows = math.ceil(len(examples) / _COLUMNS)
     sheet = Image.new("RGB", (_COLUMNS * _CELL[0], rows * _CELL[1]), "white")
     pen = ImageDraw.Draw(sheet)
-    wnid_of = builder.info.features["label"].int2str
     for i, example in enumerate(examples):
         left, top = i % _COLUMNS * _CELL[0] + 5, i // _COLUMNS * _CELL[1] + 5
         picture = ImageOps.contain(Image.fromarray(example["image"]), _PICTURE)
         sheet.paste(picture, (left, top))
-        label = f"{example['label']} {wnid_of(example['label'])}"
-        pen.text((left, top + 124), label, fill="black")
+        pen.text((left, top + 124), class_name(example["label"]), fill="black")
         pen.text((left, top + 138), example["file_name"].decode(), fill="gray")
     return sheet
 

@@ -13,6 +13,7 @@ from imagenet2012_subset.errors import (
     SubsetListError,
     WriteError,
 )
+from imagenet2012_subset.imagenet.class_names import class_name, class_names
 from imagenet2012_subset.imagenet2012_subset_dataset_builder import Builder
 
 __version__ = "1.0.0"
@@ -25,4 +26,6 @@ __all__ = [
     "SubsetConfig",
     "SubsetListError",
     "WriteError",
+    "class_name",
+    "class_names",
 ]

@@ -20,6 +20,7 @@ assert imagenet2012_subset.__file__.startswith(sys.prefix), imagenet2012_subset.
 assert len(Builder.url_infos) == 2
 assert "SimCLR" in Builder(data_dir=sys.argv[2]).info.description
 assert Builder.get_metadata().tags
+assert imagenet2012_subset.class_name("n03590841") == "jack-o'-lantern"
 builder = tfds.builder("imagenet2012_subset", data_dir=sys.argv[2], config=SubsetConfig(
     name="dummy", subset_list=sys.argv[1] + "/1percent.txt", validation_images=10))
 builder.download_and_prepare(
@@ -77,3 +78,4 @@ def test_wheels_are_the_same(wheels):
     assert contents[0] == contents[1]
     assert "imagenet2012_subset/checksums.tsv" in contents[0]
     assert "imagenet2012_subset/py.typed" in contents[0]
+    assert "imagenet2012_subset/imagenet/WORDNET_LICENSE.txt" in contents[0]
