@@ -11,6 +11,7 @@ from tensorflow_datasets.core.download.util import DownloadError
 from tensorflow_datasets.core.file_adapters import FileFormat
 from tensorflow_datasets.core.hashing import Hasher
 from tensorflow_datasets.core.naming import ShardedFileTemplate
+from tensorflow_datasets.core.units import Size
 from tensorflow_datasets.core.utils.shard_utils import (
     ShardConfig,
     get_shard_boundaries,
@@ -32,6 +33,7 @@ __all__ = [
     "Hasher",
     "ShardConfig",
     "ShardedFileTemplate",
+    "Size",
     "get_shard_boundaries",
     "index_file_path",
     "registered",

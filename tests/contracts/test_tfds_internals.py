@@ -36,6 +36,10 @@ def test_example_writer_takes_what_we_give():
     ]
 
 
+def test_size_writes_bytes_as_tfds_does():
+    assert str(tfds_internals.Size(2**30)) == "1.00 GiB"
+
+
 def test_hasher_is_the_one_that_orders_published_datasets():
     assert tfds_internals.Hasher("train").hash_key("n01440764_2.JPEG") == int(
         "78c9fd6e79a2f6daf7fcf2f3ef172ff1", 16

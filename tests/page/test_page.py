@@ -1,0 +1,295 @@
+"""What the page tells of a dataset, and that it tells the truth."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import html.parser
+import io
+import json
+import pathlib
+import re
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from imagenet2012_subset import class_name
+from imagenet2012_subset.page.contents import describe_split
+from imagenet2012_subset.page.prepared import open_prepared
+from imagenet2012_subset.page.render import render_page
+from imagenet2012_subset.page.sheet import contact_sheet, what_is_shown
+from imagenet2012_subset.page.survey import SplitSurvey, survey_split
+from imagenet2012_subset.page.write import write_page
+from tests import archives
+from tests.conftest import read_split
+
+
+class _Document(html.parser.HTMLParser):
+    """The page's attributes, its text, and the contact sheet's data."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.words: list[str] = []
+        self.data = ""
+        self.scripts = 0
+        self._inside = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        is_data = ("id", "data") in attrs
+        self.scripts += tag == "script" and not is_data
+        self._inside = "data" if is_data else tag
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside == "data":
+            self.data += data
+        elif self._inside not in ("script", "style"):
+            self.words += data.split()
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    @property
+    def classes(self) -> list[dict]:
+        return json.loads(self.data)["classes"]
+
+
+def _document(path: pathlib.Path, tmp_path: pathlib.Path) -> _Document:
+    return _Document(write_page(path, tmp_path / "page.html").read_text())
+
+
+def _survey(builder: tfds.core.DatasetBuilder, most: int = 100) -> list[SplitSurvey]:
+    return [survey_split(builder, split, most) for split in builder.info.splits]
+
+
+def test_it_says_what_the_dataset_is_and_where_it_came_from(build, tmp_path):
+    builder = build()
+    text = _document(builder.data_path, tmp_path).text
+    for said in (
+        "imagenet2012_subset/\u200bsmall/\u200b5.0.0",
+        "Training list a list of its own",
+        "Version 5.0.0",
+        "imagenet2012_subset.imagenet2012_subset_dataset_builder",
+        "tfrecord",
+        f"TFDS {tfds.__version__}",
+        builder.info.metadata["training_names_sha256"],
+    ):
+        assert said in text
+
+
+def test_it_counts_images_shards_and_classes(build, tmp_path):
+    text = _document(build().data_path, tmp_path).text
+    assert "6 images in train" in text
+    assert "5 images in validation" in text
+    assert "Images of a class: 3 classes have 2. 997 classes have none." in text
+    for split in ("train", "validation"):
+        assert f"imagenet2012_subset-{split}.tfrecord-00000-of-00001" in text
+
+
+def test_it_tells_of_the_classes_with_the_fewest_and_the_most_images(build):
+    builder = build()
+    survey = _survey(builder)[0]
+    # Class 0 has one image, class 1 two, and so on to 20 of class 19.
+    labels = np.repeat(np.arange(20), np.arange(1, 21))
+    split = describe_split(builder, dataclasses.replace(survey, labels=labels))
+    assert split.balance == (
+        "Images of a class: 1 to 20, 10 in the middle. 980 classes have none."
+    )
+    assert split.fewest == [(class_name(i), i + 1) for i in range(5)]
+    assert split.most == [(class_name(i), i + 1) for i in range(19, 14, -1)]
+
+
+def test_it_tells_how_large_images_are(build, small_data, tmp_path):
+    wide = archives.jpeg(1, (300, 50))
+    small_data.validation[0] = (small_data.validation[0][0], wide)
+    small_data.write()
+    text = _document(build().data_path, tmp_path).text
+    assert "Width, pixels train 40 40 40 40 40" in text
+    assert re.search(r"Width, pixels validation 40 40 40 \d+ 300", text)
+    assert re.search(r"Height, pixels validation 30 30 30 \d+ 50", text)
+
+
+def test_the_contact_sheet_has_every_image_of_a_small_dataset(build, tmp_path):
+    builder = build()
+    expected = {}
+    for split in ("train", "validation"):
+        for name, data, wnid in read_split(builder, split):
+            expected[name] = (split, wnid, class_name(wnid), 40, 30, len(data))
+    shown = {
+        image["name"]: (
+            split["name"],
+            one["wnid"],
+            one["name"],
+            image["width"],
+            image["height"],
+            image["bytes"],
+        )
+        for one in _document(builder.data_path, tmp_path).classes
+        for split in one["splits"]
+        for image in split["images"]
+    }
+    assert shown == expected
+
+
+def test_a_thumbnail_is_of_the_image_that_it_names(build, small_data, tmp_path):
+    colours = {"n01440764": "red", "n01443537": "green", "n15075141": "blue"}
+    for wnid, images in small_data.training.items():
+        plain = archives.encode(Image.new("RGB", (60, 200), colours[wnid]))
+        small_data.training[wnid] = [(name, plain) for name, _ in images]
+    small_data.write()
+    seen = {}
+    for one in _document(build().data_path, tmp_path).classes:
+        for image in one["splits"][0]["images"]:
+            webp = io.BytesIO(base64.b64decode(image["webp"]))
+            with Image.open(webp) as thumbnail:
+                assert thumbnail.size == (96, 96)
+                red, green, blue = thumbnail.convert("RGB").getpixel((48, 48))
+            seen[one["wnid"]] = max((red, "red"), (2 * green, "green"), (blue, "blue"))[
+                1
+            ]
+    assert seen == colours
+
+
+def test_of_a_large_split_it_shows_the_first_images_of_each_class(build):
+    builder = build()
+    surveys = _survey(builder, most=3)
+    names = [name for name, _, _ in read_split(builder, "train")]
+    for one in contact_sheet(builder, surveys)["classes"]:
+        of_class = [name for name in names if name.startswith(one["wnid"])]
+        train = one["splits"][0]
+        assert [image["name"] for image in train["images"]] == of_class[:1]
+        assert train["count"] == len(of_class)
+    text = what_is_shown(surveys)
+    assert "3 of the 6 of train, the first 1 of each class" in text
+    assert "3 of the 5 of validation" in text
+
+
+def test_it_shows_the_same_images_of_array_records(build, tmp_path):
+    pages = [
+        _document(
+            build(file_format=file_format, data_dir=tmp_path / file_format).data_path,
+            tmp_path,
+        )
+        for file_format in ("tfrecord", "array_record")
+    ]
+    images = [json.dumps(page.classes, sort_keys=True) for page in pages]
+    assert images[0] == images[1]
+    assert "array_record" in pages[1].text
+
+
+def test_the_first_images_are_the_same_of_any_format(build, small_data, tmp_path):
+    # Enough for TensorFlow to go to the second file before it is done with the first.
+    small_data.training = {
+        wnid: [(f"{wnid}_{n}.JPEG", archives.jpeg(n)) for n in range(30)]
+        for wnid in small_data.training
+    }
+    small_data.write()
+    names = [name for images in small_data.training.values() for name, _ in images]
+    small_data.subset_list.write_text("\n".join(names))
+    shown = []
+    for file_format in ("tfrecord", "array_record"):
+        folder = tmp_path / file_format
+        builder = build(file_format=file_format, data_dir=folder, num_shards=2)
+        shown.append(survey_split(builder, "train", 30).thumbnails)
+    assert shown[0] == shown[1]
+
+
+def test_it_refers_to_nothing_outside_itself(build, tmp_path):
+    document = _document(build().data_path, tmp_path)
+    for tag, name, value in document.attributes:
+        if name in ("src", "href", "xlink:href", "data", "action", "poster", "srcset"):
+            allowed = ("#", "data:") + (("http://", "https://") if tag == "a" else ())
+            assert value.startswith(allowed), (tag, name, value)
+        assert "url(" not in value.replace("url(#", ""), value
+    text = (tmp_path / "page.html").read_text()
+    assert "@import" not in text
+    assert "url(" not in text.partition("<style>")[2].partition("</style>")[0]
+
+
+def test_each_id_is_there_once_and_each_that_is_referred_to(build, tmp_path):
+    attributes = _document(build().data_path, tmp_path).attributes
+    ids = [value for _, name, value in attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    referred = [
+        value[1:]
+        for _, name, value in attributes
+        if name in ("href", "xlink:href") and value.startswith("#")
+    ]
+    referred += [
+        match
+        for *_, value in attributes
+        for match in re.findall(r"url\(#(\w+)\)", value)
+    ]
+    for _, name, value in attributes:
+        if name in ("for", "aria-labelledby", "aria-describedby"):
+            referred += value.split()
+    assert set(referred) <= set(ids)
+
+
+def test_what_is_in_a_dataset_is_text_and_never_markup(build, tmp_path):
+    bad = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+    builder = build()
+    path = builder.data_path / "dataset_info.json"
+    info = json.loads(path.read_text())
+    info |= {"configDescription": bad, "citation": bad, "description": bad}
+    info["location"]["urls"] = ["javascript:alert(3)"]
+    path.write_text(json.dumps(info))
+    builder = open_prepared(builder.data_path)
+    train, validation = _survey(builder)
+    ((label, (thumbnail, *_)), *_) = train.thumbnails.items()
+    train = dataclasses.replace(
+        train, thumbnails={label: [thumbnail._replace(file_name=bad)]}
+    )
+    document = _Document(render_page(builder, [train, validation]))
+    assert document.scripts == 1
+    assert document.text.count(bad) == 3
+    assert not [name for _, name, _ in document.attributes if name == "onerror"]
+    assert "javascript:alert(3)" in document.text
+    assert not [a for a in document.attributes if a[2].startswith("javascript:")]
+    names = [
+        image["name"]
+        for one in document.classes
+        for split in one["splits"]
+        for image in split["images"]
+    ]
+    assert bad in names
+
+
+def test_a_browser_may_run_the_page_s_script_and_no_other(build, tmp_path):
+    document = _document(build().data_path, tmp_path)
+    (policy,) = (
+        value
+        for tag, name, value in document.attributes
+        if tag == "meta" and name == "content" and "default-src" in value
+    )
+    assert "default-src 'none'" in policy
+    assert re.search(r"script-src 'sha256-[\w+/]{43}=';", policy)
+
+
+def test_a_split_without_records_is_left_out(build, tmp_path):
+    builder = build()
+    for shard in builder.data_path.glob("*-validation.*"):
+        shard.unlink()
+    path = builder.data_path / "dataset_info.json"
+    info = json.loads(path.read_text())
+    info["splits"][1] |= {"shardLengths": [], "numBytes": "0"}
+    path.write_text(json.dumps(info))
+    document = _document(builder.data_path, tmp_path)
+    assert "6 images in train" in document.text
+    assert "images in validation" not in document.text
+    assert [len(one["splits"]) for one in document.classes] == [1, 1, 1]
+
+
+def test_a_bar_shows_how_far_it_is(build, tmp_path, capsys):
+    tfds.enable_progress_bar()
+    write_page(build().data_path, tmp_path / "page.html")
+    printed = capsys.readouterr().err
+    assert "Reading train: 100%" in printed
+    assert "5/5" in printed
