@@ -1,7 +1,10 @@
-"""Checks archives or a prepared dataset.
+"""Checks archives or a prepared dataset, or writes a page that shows one.
 
-python -m imagenet2012_subset check MANUAL_DIR
-python -m imagenet2012_subset check DATA_DIR/imagenet2012_subset/1pct/5.0.0
+imagenet2012-subset check MANUAL_DIR
+imagenet2012-subset check DATA_DIR/imagenet2012_subset/1pct/5.0.0
+imagenet2012-subset page DATA_DIR/imagenet2012_subset/1pct/5.0.0
+
+Where the command is not installed, `python -m imagenet2012_subset` stands for it.
 """
 
 from __future__ import annotations
@@ -13,17 +16,21 @@ from collections.abc import Sequence
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset import Builder, DatasetError, SubsetListError
+from imagenet2012_subset import Builder, DatasetError, SubsetListError, __version__
 from imagenet2012_subset.check.archives import check_archives
 from imagenet2012_subset.check.dataset import check_dataset, config_name
 from imagenet2012_subset.check.report import Report
 from imagenet2012_subset.choose.subset_list import fetch_subset_list, read_subset_list
+from imagenet2012_subset.page.write import write_page
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0 if all is well, else 1."""
     args = _parser().parse_args(arguments)
     try:
+        if args.command == "page":
+            print(write_page(args.dataset, args.output))
+            return 0
         report = _check(args)
     except DatasetError as error:
         print(error, file=sys.stderr)
@@ -72,8 +79,13 @@ def _index_folder(data_dir: epath.Path) -> epath.Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m imagenet2012_subset")
-    commands = parser.add_subparsers(required=True, metavar="check")
+    parser = argparse.ArgumentParser(prog="imagenet2012-subset")
+    parser.add_argument(
+        "--version", action="version", version=f"%(prog)s {__version__}"
+    )
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="{check,page}"
+    )
     check = commands.add_parser(
         "check",
         help="check a manual directory or a prepared dataset",
@@ -102,6 +114,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     dataset.add_argument(
         "--subset_list", help="the list of a config other than 1pct and 10pct"
+    )
+    page = commands.add_parser(
+        "page",
+        help="write an HTML page that shows a prepared dataset",
+        description="Writes one HTML file that shows what is in a prepared dataset: "
+        "its origin, splits and shards, balance and sizes, and images to search and "
+        "page. It opens without a server and without network.",
+    )
+    page.add_argument("dataset", help="a dataset: the folder with dataset_info.json")
+    page.add_argument(
+        "--output",
+        metavar="FILE",
+        help="the file to write; by default one in the current folder that is named "
+        "for the dataset",
     )
     return parser
 

@@ -79,3 +79,8 @@ def test_wheels_are_the_same(wheels):
     assert "imagenet2012_subset/checksums.tsv" in contents[0]
     assert "imagenet2012_subset/py.typed" in contents[0]
     assert "imagenet2012_subset/imagenet/WORDNET_LICENSE.txt" in contents[0]
+    assert "imagenet2012_subset/page/templates/page.html" in contents[0]
+    (entry_points,) = (
+        text for name, text in contents[0].items() if name.endswith("entry_points.txt")
+    )
+    assert b"imagenet2012-subset = imagenet2012_subset.__main__:main" in entry_points

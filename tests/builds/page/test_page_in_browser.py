@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 import imagenet2012_subset
 from imagenet2012_subset import SubsetConfig, class_name
 from imagenet2012_subset.page.write import write_page
-from tests import archives
+from tests.shared import archives
 
 webdriver = pytest.importorskip("selenium.webdriver")
 from selenium.webdriver.chrome.service import Service  # noqa: E402

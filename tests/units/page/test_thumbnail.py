@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from imagenet2012_subset.page.thumbnail import MOST_BYTES, SIDE, make_thumbnail
-from tests import archives
+from tests.shared import archives
 
 
 def _decoded(webp: bytes) -> Image.Image:

@@ -21,8 +21,8 @@ from imagenet2012_subset.page.render import render_page
 from imagenet2012_subset.page.sheet import contact_sheet, what_is_shown
 from imagenet2012_subset.page.survey import SplitSurvey, survey_split
 from imagenet2012_subset.page.write import write_page
-from tests import archives
 from tests.conftest import read_split
+from tests.shared import archives
 
 
 class _Document(html.parser.HTMLParser):
