@@ -27,8 +27,9 @@ from imagenet2012_subset.find.manual_dir import (
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.plan.records import RecordSerializer
 from imagenet2012_subset.plan.splits import SplitPlan, plan_split
+from imagenet2012_subset.read.data_source import readable_after_fork
 from imagenet2012_subset.registration import register
-from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME
+from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME, FileFormat, tree
 from imagenet2012_subset.write.replace import take_final_place
 from imagenet2012_subset.write.shard import ShardWriter
 from imagenet2012_subset.write.splits import write_splits
@@ -126,6 +127,29 @@ class Builder(  # type: ignore[call-arg]
             prepare()
         elif not take_final_place(self.data_path, prepare, overwrite=overwrite):
             self.info.read_from_directory(self.data_path)
+
+    def as_data_source(self, split: Any = None, **kwargs: Any) -> Any:
+        """Gives random access to the examples, also from processes that fork.
+
+        Args:
+          split: as for any TFDS builder; all splits by default.
+          **kwargs: `decoders` and the like, as for any TFDS builder.
+
+        Returns:
+          A sequence of examples for each split, in the structure of `split`.
+
+        Raises:
+          NotImplementedError: if the dataset is in no format of random access.
+        """
+        open_source = super().as_data_source
+
+        def source_of(part: Any) -> Any:
+            source = open_source(part, **kwargs)
+            is_array_record = self.info.file_format is FileFormat.ARRAY_RECORD
+            return readable_after_fork(source) if is_array_record else source
+
+        splits = {name: name for name in self.info.splits} if split is None else split
+        return tree.map_structure(source_of, splits)
 
     @property
     def _has_own_list(self) -> bool:

@@ -12,6 +12,7 @@ from tensorflow_datasets.core.file_adapters import FileFormat
 from tensorflow_datasets.core.hashing import Hasher
 from tensorflow_datasets.core.naming import ShardedFileTemplate
 from tensorflow_datasets.core.units import Size
+from tensorflow_datasets.core.utils.lazy_imports_utils import tree
 from tensorflow_datasets.core.utils.shard_utils import (
     ShardConfig,
     get_shard_boundaries,
@@ -38,6 +39,7 @@ __all__ = [
     "index_file_path",
     "registered",
     "tqdm",
+    "tree",
     "write_index_file",
 ]
 

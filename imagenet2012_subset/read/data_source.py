@@ -1,0 +1,121 @@
+"""Data sources that can be read before and after a fork."""
+
+from __future__ import annotations
+
+import copy
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any, SupportsIndex
+
+_SERVER = pathlib.Path(__file__).with_name("record_server.py")
+_LIBRARY = "array_record.python.array_record_module"
+
+# The modules that were loaded before the fork that made this process, if one did.
+_loaded_before_fork: set[str] = set()
+os.register_at_fork(after_in_child=lambda: _loaded_before_fork.update(sys.modules))
+
+# What a process before the fork opened. To close it here is not safe either.
+_opened_before_fork: list[Any] = []
+
+
+class _ServedRecords:
+    """Records that a process of its own reads, one that no fork has made."""
+
+    def __init__(self, records: Any):
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._server = subprocess.Popen(
+            [sys.executable, str(_SERVER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self._send(sys.path)
+        self._send(records)
+
+    def _send(self, message: Any) -> None:
+        assert self._server.stdin is not None
+        pickle.dump(message, self._server.stdin, pickle.HIGHEST_PROTOCOL)
+        self._server.stdin.flush()
+
+    def __getitem__(self, key: SupportsIndex) -> Any:
+        return self.__getitems__([key.__index__()])[0]
+
+    def __getitems__(self, keys: Sequence[int]) -> Any:
+        assert self._server.stdout is not None
+        try:
+            with self._lock:
+                self._send(list(keys))
+                answer = pickle.load(self._server.stdout)
+        except (BrokenPipeError, EOFError) as error:
+            status = self._server.wait()
+            raise RuntimeError(
+                f"The process that reads records for this one ended, status {status}: "
+                "what it said stands on standard error; memory may have been short"
+            ) from error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def __del__(self) -> None:
+        # A fork copies this object too, and the server is not the copy's.
+        if self._owner == os.getpid():
+            with self._server as server:
+                server.kill()
+
+
+class RecordsOfAnyProcess:
+    """Serialized records that may be read before and after a fork.
+
+    The library that reads ArrayRecord files keeps a thread, and locks on which that
+    waits, for the whole process. A fork takes the locks along and not the thread, so
+    that a child crashes or hangs even with files that it opened itself. A process that
+    was forked therefore has the records read by one that was not.
+    """
+
+    def __init__(self, records: Any):
+        """Takes TFDS's source of records, whether already read or not."""
+        # A copy leaves out what is open, as pickling does.
+        self._closed = copy.copy(records)
+        self._opened: tuple[int, Any] | None = None
+
+    def _here(self) -> Any:
+        opened = self._opened
+        if opened is None or opened[0] != os.getpid():
+            _opened_before_fork.append(opened)
+            records = copy.copy(self._closed)
+            if _LIBRARY in _loaded_before_fork:
+                records = _ServedRecords(records)
+            self._opened = opened = (os.getpid(), records)
+        return opened[1]
+
+    def __len__(self) -> int:
+        return len(self._closed)
+
+    def __getitem__(self, key: SupportsIndex) -> Any:
+        return self._here()[key]
+
+    def __getitems__(self, keys: Sequence[int]) -> Any:
+        return self._here().__getitems__(keys)
+
+    def __reduce__(self) -> Any:
+        return RecordsOfAnyProcess, (self._closed,)
+
+
+def readable_after_fork(source: Any) -> Any:
+    """Returns the data source of ArrayRecord files, fit for a process that forks.
+
+    `Builder.as_data_source` has done it. What remains are data sources of the builders
+    that TFDS makes from a dataset's files alone: `tfds.builder_from_directory`, and
+    `tfds.builder` where a version or the name of a config of your own is given.
+
+    Args:
+      source: what `as_data_source` of any TFDS builder returned for one split.
+    """
+    if not isinstance(source.data_source, RecordsOfAnyProcess):
+        source.data_source = RecordsOfAnyProcess(source.data_source)
+    return source
