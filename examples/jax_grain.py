@@ -1,0 +1,138 @@
+"""Trains a JAX model on 1% of the labels, with Grain for input.
+
+    python examples/jax_grain.py                            # dummy data, in seconds
+    python examples/jax_grain.py --manual_dir ~/imagenet --data_dir ~/array_records \
+      --size 224 --batch_size 256 --workers 8
+
+On several hosts, call `jax.distributed.initialize()` first: each then reads a part of
+its own, and a step sees the batches of all of them. The dataset is built as ArrayRecord
+files, in a `data_dir` that does not hold it in another format.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import grain.python as grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import flags
+from dataset import arguments, prepared
+from pil_crops import random_crop
+
+Params = dict[str, jax.Array]
+
+
+class RandomCrop(grain.RandomMapTransform):
+    """Makes of an encoded example an image of a common size, and its label."""
+
+    def __init__(self, size: int):
+        self._size = size
+
+    def random_map(
+        self, element: dict[str, Any], rng: np.random.Generator
+    ) -> dict[str, Any]:
+        image = random_crop(element["image"], self._size, rng)
+        return {"image": image, "label": np.int32(element["label"])}
+
+
+def training_batches(
+    builder: tfds.core.DatasetBuilder,
+    size: int,
+    batch_size: int,
+    workers: int,
+    epochs: int,
+) -> grain.DataLoader:
+    """Returns this process's batches, in another order each epoch."""
+    source = builder.as_data_source(
+        "train", decoders={"image": tfds.decode.SkipDecoding()}
+    )
+    sampler = grain.IndexSampler(
+        len(source),
+        shard_options=grain.ShardByJaxProcess(drop_remainder=True),
+        shuffle=True,
+        num_epochs=epochs,
+        seed=0,
+    )
+    return grain.DataLoader(
+        data_source=source,
+        sampler=sampler,
+        operations=[RandomCrop(size), grain.Batch(batch_size, drop_remainder=True)],
+        worker_count=workers,
+    )
+
+
+def init(rng: jax.Array, classes: int) -> Params:
+    """Returns the weights of two convolutions and a linear layer."""
+    first, second, last = jax.random.split(rng, 3)
+    he = jax.nn.initializers.he_normal()
+    return {
+        "conv1": he(first, (3, 3, 3, 32)),
+        "conv2": he(second, (3, 3, 32, 64)),
+        "dense": he(last, (64, classes)),
+    }
+
+
+def loss_fn(params: Params, images: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns the mean cross-entropy of a batch."""
+    x = images.astype(jnp.float32) / 127.5 - 1
+    for name in ("conv1", "conv2"):
+        x = jax.lax.conv_general_dilated(
+            x, params[name], (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        x = jax.nn.relu(x)
+    log_p = jax.nn.log_softmax(x.mean(axis=(1, 2)) @ params["dense"])
+    return -jnp.take_along_axis(log_p, labels[:, None], axis=1).mean()
+
+
+@functools.partial(jax.jit, donate_argnums=(0, 1))
+def step(
+    params: Params, momentum: Params, images: jax.Array, labels: jax.Array
+) -> tuple[Params, Params, jax.Array]:
+    """Takes a step of stochastic gradient descent."""
+    loss, grads = jax.value_and_grad(loss_fn)(params, images, labels)
+    momentum = jax.tree.map(lambda m, g: 0.9 * m + g, momentum, grads)
+    params = jax.tree.map(lambda p, m: p - 0.03 * m, params, momentum)
+    return params, momentum, loss
+
+
+def main() -> None:
+    """Trains, and prints the loss."""
+    parser = arguments(__doc__)
+    parser.add_argument("--config", default="1pct", help="1pct or 10pct")
+    parser.add_argument("--size", type=int, default=32, help="of a crop, in pixels")
+    parser.add_argument("--batch_size", type=int, default=5, help="of one process")
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--workers", type=int, default=2, help="processes that load")
+    args = parser.parse_args()
+
+    # Grain's workers ask for absl's flags, which this script does not use.
+    flags.FLAGS.mark_as_parsed()
+
+    builder = prepared(args, args.config, file_format="array_record")
+    # Every device holds the weights, and a part of the batch.
+    mesh = jax.make_mesh((jax.device_count(),), ("data",))
+    split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+    whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    classes = builder.info.features["label"].num_classes
+    params = jax.device_put(init(jax.random.key(0), classes), whole)
+    momentum = jax.tree.map(jnp.zeros_like, params)
+
+    batches = training_batches(
+        builder, args.size, args.batch_size, args.workers, args.epochs
+    )
+    for number, batch in enumerate(batches, start=1):
+        images, labels = (
+            jax.make_array_from_process_local_data(split, batch[name])
+            for name in ("image", "label")
+        )
+        params, momentum, loss = step(params, momentum, images, labels)
+        if number % 10 == 0:
+            print(f"step {number}: loss {loss:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Each example, as a user runs it: on the dummy data, and on a dataset built before."""
+
+import importlib.util
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests import archives
+
+_ROOT = pathlib.Path(__file__).parent.parent.parent
+_EXAMPLES = _ROOT / "examples"
+
+
+def _needs(*modules):
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"{missing} not installed")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs an example in a process of its own and returns what it printed."""
+
+    def run_example(name, *options):
+        environment = dict(os.environ, PYTHONPATH=str(_ROOT), TMPDIR=str(tmp_path))
+        done = subprocess.run(
+            [sys.executable, str(_EXAMPLES / name), *map(str, options)],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=tmp_path,
+            timeout=600,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run_example
+
+
+@pytest.fixture
+def examples(monkeypatch):
+    """Imports an example as a module, as the examples import each other."""
+    monkeypatch.syspath_prepend(str(_EXAMPLES))
+    return importlib.import_module
+
+
+def _figures(pattern, printed):
+    return [float(figure) for figure in re.findall(pattern, printed)]
+
+
+def test_keras_finetune_learns(run):
+    printed = run("keras_finetune.py")
+    losses = _figures(r" loss: (\S+)", printed)
+    assert losses[-1] < 0.5 < 6 < losses[0]
+    assert _figures(r" accuracy: (\S+)", printed)[-1] >= 0.8
+    assert len(_figures(r" val_loss: (\S+)", printed)) == len(losses)
+
+
+@_needs("torch", "array_record")
+def test_torch_train_learns(run):
+    printed = run("torch_train.py")
+    losses = _figures(r"loss (\S+)", printed)
+    assert losses[-1] < 1 < 6 < losses[0]
+    assert re.search(r"validation: \S+% of 10 right", printed)
+
+
+@_needs("jax", "grain", "array_record")
+def test_jax_grain_learns_on_several_devices(run, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=5")
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    losses = _figures(r"loss (\S+)", run("jax_grain.py"))
+    assert losses[-1] < 0.5 < 1 < losses[0]
+
+
+def test_few_shot_learns_more_from_more(run):
+    printed = run("few_shot.py")
+    accuracies = _figures(r"k=\d+: (\S+)%", printed)
+    assert len(accuracies) == 2
+    assert 60 < accuracies[0] < accuracies[1]
+    spreads = _figures(r"\+- (\S+)%", printed)
+    assert spreads[0] > 0
+
+
+def test_semi_supervised_learns_and_becomes_sure(run):
+    printed = run("semi_supervised.py")
+    losses = _figures(r"loss (\S+) with labels", printed)
+    assert losses[-1] < 0.5 < 1 < losses[0]
+    sure = _figures(r"sure of (\d+)%", printed)
+    assert sure[0] < 50 < sure[-1]
+    # What it saw without labels has come to bear on it.
+    assert max(_figures(r"(\S+) without", printed)) > 0
+
+
+def test_takes_a_dataset_that_was_built_before(run, build, tmp_path):
+    small = build(data_dir=tmp_path / "small")
+    data_dir = tmp_path / "data"
+    for config in ("1pct", "10pct"):
+        place = data_dir / "imagenet2012_subset" / config / str(small.version)
+        shutil.copytree(small.data_dir, place)
+    printed = run("few_shot.py", "--data_dir", data_dir, "--test", "validation")
+    assert len(_figures(r"k=\d+: (\S+)%", printed)) == 2
+    assert "downloaded" not in printed
+    printed = run("keras_finetune.py", "--data_dir", data_dir, "--batch_size", 3)
+    losses = _figures(r" loss: (\S+)", printed)
+    assert losses[-1] < losses[0]
+
+
+def test_says_what_is_missing_where_no_dataset_is(run, tmp_path):
+    with pytest.raises(AssertionError, match="ManualDirError"):
+        run("keras_finetune.py", "--data_dir", tmp_path, "--manual_dir", tmp_path)
+
+
+def test_probe_takes_a_model_of_ones_own(run, tmp_path):
+    features = keras.Sequential(
+        [
+            keras.Input((64, 64, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.AveragePooling2D(16),
+            keras.layers.Flatten(),
+        ]
+    )
+    features.save(tmp_path / "features.keras")
+    printed = run("few_shot.py", "--backbone", "features.keras", "--k", 2)
+    assert _figures(r"k=2: (\S+)%", printed)[0] > 60
+
+
+def test_application_of_keras_is_a_backbone(examples):
+    make_backbone = examples("keras_finetune").make_backbone
+    backbone = make_backbone("MobileNetV3Small", None, 64)
+    assert backbone(np.zeros((2, 64, 64, 3))).shape == (2, 576)
+
+
+def test_unlabelled_images_come_without_labels(examples, build):
+    semi_supervised = examples("semi_supervised")
+    builder = build()
+    batches = semi_supervised.training_batches(builder, builder, 32, 2, ratio=3)
+    (images, labels), views = batches.element_spec
+    assert [images.shape[1:], labels.shape[1:]] == [(32, 32, 3), ()]
+    assert [view.shape[1:] for view in views] == [(32, 32, 3)] * 2
+    (_, labels), (weak, strong) = next(iter(batches))
+    assert len(labels) == 2
+    assert len(weak) == len(strong) == 6
+    assert 0 <= np.min(strong) <= np.max(strong) <= 255
+
+
+def test_no_image_is_drawn_twice(examples):
+    few_shot = examples("few_shot")
+    labels = np.repeat([3, 5, 900], [4, 6, 2])
+    drawn = few_shot.draw(labels, 2, np.random.default_rng(0))
+    assert len(set(drawn)) == 6
+    assert sorted(labels[drawn]) == [3, 3, 5, 5, 900, 900]
+
+
+def _halves(width, height):
+    """A JPEG whose left half is black and whose right half is white."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[:, width // 2 :] = 255
+    return archives.encode(Image.fromarray(pixels))
+
+
+@pytest.mark.parametrize("shape", [(200, 100), (100, 200), (64, 64), (33, 500)])
+def test_crops_of_tensorflow_and_pillow_are_the_same(examples, shape):
+    in_graph, pillow = examples("keras_finetune"), examples("pil_crops")
+    jpeg = _halves(*shape)
+    centre = pillow.central_crop(jpeg, 32)
+    assert centre.shape == (32, 32, 3)
+    assert centre.dtype == np.uint8
+    assert centre[:, :12].max() < 30
+    assert centre[:, 20:].min() > 225
+    difference = in_graph.central_crop(jpeg, 32) - centre.astype(float)
+    # They are at odds about half a pixel, and about what lies between two pixels.
+    assert np.abs(difference[:, :12]).max() < 40
+    assert np.abs(difference[:, 20:]).max() < 40
+
+
+@pytest.mark.parametrize("maker", ["keras_finetune", "pil_crops"])
+def test_random_crops_are_of_other_places_and_mirrored_at_times(examples, maker):
+    jpeg = _halves(200, 150)
+    crop = examples(maker).random_crop
+    options = () if maker == "keras_finetune" else (np.random.default_rng(0),)
+    crops = [np.asarray(crop(jpeg, 32, *options), float) for _ in range(60)]
+    assert {image.shape for image in crops} == {(32, 32, 3)}
+    assert np.std([image.mean() for image in crops]) > 5
+    on_the_left = [image[:, 0].mean() < image[:, -1].mean() - 100 for image in crops]
+    on_the_right = [image[:, 0].mean() > image[:, -1].mean() + 100 for image in crops]
+    assert sum(on_the_left) > 5
+    assert sum(on_the_right) > 5
