@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import archives
+from tests.shared import archives
 
 _ROOT = pathlib.Path(__file__).parent.parent.parent
 _EXAMPLES = _ROOT / "examples"
