@@ -72,3 +72,17 @@ def test_another_header_of_the_same_name_is_noticed(source):
     source.path.write_bytes(content)
     with pytest.raises(ArchiveError, match=r"no longer has n01440764_0\.JPEG at byte"):
         _read(source, entries)
+
+
+def test_names_that_are_too_long_for_a_header_are_told_apart_by_their_seals(tmp_path):
+    # Their headers are alike to the last byte: the names stand in headers before.
+    folder = "folder/" * 20
+    files = [(f"{folder}n01440764_{n}.JPEG", bytes([n]) * 700) for n in (1, 2)]
+    path = epath.Path(tmp_path / "archive.tar")
+    path.write_bytes(archives.tar_bytes(files))
+    source = TarArchive(open_file(path), TRAINING)
+    entries = source.index().entries
+    assert _read(source, entries) == [data for _, data in files]
+    exchanged = dataclasses.replace(entries, names=entries.names[::-1])
+    with pytest.raises(ArchiveError, match=r"no longer has n01440764_2\.JPEG at"):
+        _read(source, exchanged)
