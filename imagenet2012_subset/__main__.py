@@ -10,17 +10,16 @@ Where the command is not installed, `python -m imagenet2012_subset` stands for i
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset import Builder, DatasetError, SubsetListError, __version__
-from imagenet2012_subset.check.archives import check_archives
-from imagenet2012_subset.check.dataset import check_dataset, config_name
+from imagenet2012_subset import Builder, DatasetError, __version__
+from imagenet2012_subset.check.folder import check_folder
 from imagenet2012_subset.check.report import Report
-from imagenet2012_subset.choose.subset_list import fetch_subset_list, read_subset_list
+from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
 from imagenet2012_subset.page.write import write_page
 
 
@@ -33,49 +32,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         report = _check(args)
     except DatasetError as error:
-        print(error, file=sys.stderr)
-        return 1
+        if args.command != "check" or not args.json:
+            print(error, file=sys.stderr)
+            return 1
+        report = Report(args.path)
+        report.add(False, error.path, f"{error.problem}. {error.remedy}")
     print(report.to_json() if args.json else report.to_text())
     return 0 if report.ok else 1
 
 
 def _check(args: argparse.Namespace) -> Report:
-    path = epath.Path(args.path)
-    if (path / "dataset_info.json").exists():
-        return _check_prepared(path, args)
-    index_folder = _index_folder(epath.Path(args.data_dir)) if args.data_dir else None
-    return check_archives(path, Builder, index_folder=index_folder, sha256=args.sha256)
-
-
-def _check_prepared(path: epath.Path, args: argparse.Namespace) -> Report:
-    # `<data_dir>/imagenet2012_subset/<config>/<version>`
-    data_dir = epath.Path(args.data_dir) if args.data_dir else path.parents[2]
-    config = Builder.builder_configs.get(config_name(path))
-    if args.subset_list:
-        listed = read_subset_list(args.subset_list)
-    elif config:
-        dl_manager = tfds.download.DownloadManager(
-            download_dir=data_dir / "downloads",
-            manual_dir=args.manual_dir,
-            url_infos=Builder.url_infos,
-            dataset_name=Builder.name,
-        )
-        listed = fetch_subset_list(config, dl_manager)
-    else:
-        raise SubsetListError(
-            path, "was built from a list of its own", "Give it as --subset_list"
-        )
-    return check_dataset(
-        path,
-        listed,
-        num_validation=config.validation_images if config else None,
-        manual_dir=epath.Path(args.manual_dir) if args.manual_dir else None,
-        index_folder=_index_folder(data_dir),
+    return check_folder(
+        _path(args.path),
+        Builder,
+        data_dir=_path(args.data_dir) if args.data_dir else None,
+        manual_dir=_path(args.manual_dir) if args.manual_dir else None,
+        subset_list=args.subset_list,
+        validation_images=args.validation_images,
+        sha256=args.sha256,
     )
 
 
-def _index_folder(data_dir: epath.Path) -> epath.Path:
-    return data_dir / "downloads" / Builder.name
+def _path(argument: str) -> epath.Path:
+    return epath.Path(os.path.expanduser(argument))
+
+
+def _num_images(argument: str) -> int:
+    number = int(argument)
+    if not 1 <= number <= NUM_VALIDATION_IMAGES:
+        raise argparse.ArgumentTypeError(
+            f"{number} is not 1 to {NUM_VALIDATION_IMAGES:,}"
+        )
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -113,7 +101,13 @@ def _parser() -> argparse.ArgumentParser:
         "--manual_dir", help="compare image bytes with the archives in this folder"
     )
     dataset.add_argument(
-        "--subset_list", help="the list of a config other than 1pct and 10pct"
+        "--subset_list", help="the list it was built from: shows which images lack"
+    )
+    dataset.add_argument(
+        "--validation_images",
+        type=_num_images,
+        metavar="N",
+        help="how many it should have; by default what the builder noted, or all",
     )
     page = commands.add_parser(
         "page",

@@ -19,6 +19,7 @@ from imagenet2012_subset.choose.subset_list import (
 )
 from imagenet2012_subset.errors import SubsetListError
 from imagenet2012_subset.find.images import Images
+from imagenet2012_subset.find.kept_index import folder_in
 from imagenet2012_subset.find.manual_dir import (
     Sources,
     find_sources,
@@ -26,7 +27,7 @@ from imagenet2012_subset.find.manual_dir import (
 )
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.plan.records import RecordSerializer
-from imagenet2012_subset.plan.splits import SplitPlan, plan_split
+from imagenet2012_subset.plan.splits import SplitPlan, plan_split, summary
 from imagenet2012_subset.read.data_source import readable_after_fork
 from imagenet2012_subset.registration import register
 from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME, FileFormat, tree
@@ -94,6 +95,11 @@ class Builder(  # type: ignore[call-arg]
         return (
             in_package if in_package.exists() else _PACKAGE.parent / CHECKSUMS_FILENAME
         )
+
+    def is_prepared(self) -> bool:
+        """Whether the dataset is there."""
+        # Of a folder that is yet to be made TFDS warns that it lacks a file.
+        return self.data_path.exists() and super().is_prepared()
 
     def download_and_prepare(
         self,
@@ -215,6 +221,7 @@ class Builder(  # type: ignore[call-arg]
         found = self._find(dl_manager)
         chosen = self._choose(found, dl_manager, download_config.ignore_duplicates)
         planned = self._plan(chosen, download_config)
+        print(f"To write: {summary(planned)}")
         write_splits(planned, self._shard_writer(), workers=self._workers)
         return [
             tfds.core.SplitInfo(
@@ -226,9 +233,18 @@ class Builder(  # type: ignore[call-arg]
             for plan in planned
         ]
 
+    def _log_download_bytes(self) -> None:
+        """Says whose builder this is; TFDS calls it when a build begins."""
+        from imagenet2012_subset import __version__
+
+        print(
+            f"{self.name} {__version__}, in place of the builder that TFDS ships, "
+            f"builds {self.info.full_name} in {self.data_dir}"
+        )
+
     def _find(self, dl_manager: tfds.download.DownloadManager) -> Sources:
         return find_sources(
-            manual_dir_of(dl_manager), index_folder=dl_manager.download_dir / self.name
+            manual_dir_of(dl_manager), index_folder=folder_in(dl_manager.download_dir)
         )
 
     def _choose(
@@ -239,7 +255,7 @@ class Builder(  # type: ignore[call-arg]
     ) -> dict[str, Images]:
         """Returns the images of each split, in source order."""
         config: SubsetConfig = self.builder_config
-        listed = fetch_subset_list(config, dl_manager)
+        listed = fetch_subset_list(config, dl_manager, self.url_infos)
         if self._has_own_list:
             self.info.metadata[_FINGERPRINT] = fingerprint(listed)
         return {

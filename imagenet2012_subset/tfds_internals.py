@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from tensorflow_datasets.core import registered
 from tensorflow_datasets.core.constants import CHECKSUMS_FILENAME, INCOMPLETE_PREFIX
+from tensorflow_datasets.core.download.checksums import UrlInfo
+from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 from tensorflow_datasets.core.download.util import DownloadError
 from tensorflow_datasets.core.file_adapters import FileFormat
 from tensorflow_datasets.core.hashing import Hasher
@@ -32,9 +34,11 @@ __all__ = [
     "ExampleWriter",
     "FileFormat",
     "Hasher",
+    "NonMatchingChecksumError",
     "ShardConfig",
     "ShardedFileTemplate",
     "Size",
+    "UrlInfo",
     "get_shard_boundaries",
     "index_file_path",
     "registered",
@@ -49,4 +53,5 @@ BUILDER_METHODS = (
     "_example_writer",
     "_generate_splits",
     "_get_filename_template",
+    "_log_download_bytes",
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import hashlib
 
 import tensorflow_datasets as tfds
 from etils import epath
@@ -11,13 +10,14 @@ from etils import epath
 from imagenet2012_subset.check.report import Report
 from imagenet2012_subset.choose.config import SubsetConfig
 from imagenet2012_subset.choose.select import select_training, select_validation
-from imagenet2012_subset.choose.subset_list import read_subset_list
+from imagenet2012_subset.choose.subset_list import difference, read_subset_list
 from imagenet2012_subset.errors import DatasetError, first_of
 from imagenet2012_subset.find.entries import decoded
 from imagenet2012_subset.find.manual_dir import find_source
 from imagenet2012_subset.find.source import Source
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.tfds_internals import UrlInfo
 
 
 def check_archives(
@@ -54,7 +54,7 @@ def check_archives(
         info = builder_cls.url_infos[config.subset_list]
         path = manual_dir / info.filename
         if path.exists():
-            _check_list(report, path, config, info.checksum, archives.get(TRAINING))
+            _check_list(report, path, config, info, archives.get(TRAINING))
     if sha256:
         for archive in archives.values():
             _check_sha256(report, archive)
@@ -126,14 +126,18 @@ def _check_list(
     report: Report,
     path: epath.Path,
     config: SubsetConfig,
-    sha256: str,
+    published: UrlInfo,
     training: Source | None,
 ) -> None:
-    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
-        message = f"not the list of config {config.name}: its sha256 is another"
-        report.add(False, path.name, message)
+    try:
+        problem = difference(path, published)
+        listed = [] if problem else read_subset_list(path)
+    except DatasetError as error:
+        problem = error.problem
+    if problem:
+        message = f"not the list of config {config.name}: it {problem}"
+        report.add(False, path.name, f"{message}. Download {config.subset_list} again")
         return
-    listed = read_subset_list(path)
     message = f"the list of config {config.name}, {len(listed):,} names"
     if training is None:
         report.add(True, path.name, message)

@@ -3,185 +3,197 @@
 from __future__ import annotations
 
 import collections
-import itertools
-import json
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Sequence
 
 import tensorflow_datasets as tfds
 from etils import epath
 
+from imagenet2012_subset.check.compare import Comparison
+from imagenet2012_subset.check.expected import Expected, expected_of
+from imagenet2012_subset.check.files import BUILD_AGAIN, missing_shards, open_dataset
+from imagenet2012_subset.check.problems import Problems
+from imagenet2012_subset.check.records import Record, UnreadableShard, read_shard
 from imagenet2012_subset.check.report import Report
-from imagenet2012_subset.choose.select import select_training, select_validation
-from imagenet2012_subset.errors import DatasetError
-from imagenet2012_subset.find.entries import decoded
-from imagenet2012_subset.find.images import Images
-from imagenet2012_subset.find.manual_dir import find_sources
+from imagenet2012_subset.choose.subset_list import fingerprint
+from imagenet2012_subset.errors import DatasetError, counted
+from imagenet2012_subset.find.manual_dir import find_source
 from imagenet2012_subset.imagenet import jpeg, names
-from imagenet2012_subset.tfds_internals import FileFormat, tqdm
+from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.tfds_internals import tqdm
 
-_CHUNK = 256  # Records compared with the archive at a time; some 30 MB.
-_SHOWN = 3
-
-
-class _Record(NamedTuple):
-    name: str
-    image: bytes
-    wnid: str
-
-
-class _Problems:
-    """Counts problems of a kind, and remembers the first few."""
-
-    def __init__(self) -> None:
-        self._counts: collections.Counter[str] = collections.Counter()
-        self._examples: dict[str, list[str]] = {}
-
-    def add(self, kind: str, example: str) -> None:
-        self._counts[kind] += 1
-        examples = self._examples.setdefault(kind, [])
-        if len(examples) < _SHOWN:
-            examples.append(example)
-
-    def report(self, report: Report, split: str, well: str, num_records: int) -> None:
-        for kind, count in self._counts.items():
-            more = ", ..." if count > _SHOWN else ""
-            shown = ", ".join(self._examples[kind]) + more
-            message = f"{count:,} {kind} ({shown}). Build the dataset again"
-            report.add(False, split, message, kind=kind, count=count)
-        if not self._counts:
-            report.add(True, split, well, records=num_records)
+_ORIGINALS = {"train": TRAINING, "validation": VALIDATION}
 
 
 def check_dataset(
     folder: epath.Path,
-    listed: list[str],
+    listed: Sequence[str] | None = None,
     *,
     num_validation: int | None = None,
     manual_dir: epath.Path | None = None,
     index_folder: epath.Path | None = None,
+    lists_in: Iterable[epath.Path] = (),
 ) -> Report:
     """Checks every record: its checksum, name, label and image; and that none lacks.
 
     Args:
       folder: the prepared dataset, which has a `dataset_info.json`.
-      listed: the names of its training images.
-      num_validation: how many validation images it should have; None takes as many
-        as its `dataset_info.json` says.
+      listed: the names of its training images. Without them the names in the dataset
+        are compared with the fingerprint of a published list, or with the one that
+        the builder noted; that tells whether all are there, not which are missing.
+      num_validation: how many validation images it should have; None for as many as
+        the builder noted, or else all 50,000.
       manual_dir: the archives, to compare image bytes with; None leaves that out.
       index_folder: where what lies in the archives is kept.
+      lists_in: folders beside `manual_dir` in which its list may lie.
     """
     report = Report(str(folder))
-    builder = tfds.builder_from_directory(folder)
-    if num_validation is None:
-        splits = builder.info.splits
-        num_validation = splits["validation"].num_examples if splits else 0
-    wanted = {
-        "train": listed,
-        "validation": [
-            names.validation_name(number) for number in range(1, num_validation + 1)
-        ],
-    }
-    sources: dict[str, Images] = {}
-    if manual_dir is not None:
-        try:
-            found = find_sources(manual_dir, index_folder)
-            sources = {
-                "train": select_training(found.training, listed),
-                "validation": select_validation(found.validation, num_validation),
-            }
-        except DatasetError as error:
-            report.add(False, "archives", str(error))
-    for split, wanted_names in wanted.items():
-        if split in builder.info.splits:
-            _check_split(report, builder, split, wanted_names, sources.get(split))
-        else:
-            report.add(False, split, "the dataset has no such split. Build it again")
+    builders = open_dataset(report, folder)
+    folders = [*lists_in] if manual_dir is None else [manual_dir, *lists_in]
+    expected = expected_of(folder, listed, num_validation, folders)
+    sha256 = expected.training_sha256
+    if listed is not None and sha256 not in (None, fingerprint(listed)):
+        message = "the list given is not the one that the dataset was built from"
+        report.add(False, "subset_list", message)
+    for number, builder in enumerate(builders):
+        for split in sorted({*_ORIGINALS, *builder.info.splits}):
+            name = f"{split} ({builder.info.file_format.value})" if number else split
+            if split not in builder.info.splits:
+                message = "the dataset has no such split. Build it again"
+                report.add(False, name, message)
+            elif split not in _ORIGINALS:
+                report.add(False, name, "is no split of this dataset. Build it again")
+            else:
+                comparison = None
+                if manual_dir is not None:
+                    comparison = _comparison(
+                        report, split, expected, manual_dir, index_folder
+                    )
+                _check_split(report, builder, split, name, expected, comparison)
     return report
+
+
+def _comparison(
+    report: Report,
+    split: str,
+    expected: Expected,
+    manual_dir: epath.Path,
+    index_folder: epath.Path | None,
+) -> Comparison | None:
+    original = _ORIGINALS[split]
+    wanted = expected.names_of(split)
+    try:
+        source = find_source(manual_dir, original, index_folder)
+        entries = source.index().entries if wanted is None else source.look_up(wanted)
+    except DatasetError as error:
+        _add_error(report, original.file_name, error)
+        return None
+    return Comparison(source, entries)
 
 
 def _check_split(
     report: Report,
     builder: tfds.core.DatasetBuilder,
     split: str,
-    wanted: list[str],
-    source: Images | None,
+    subject: str,
+    expected: Expected,
+    comparison: Comparison | None,
 ) -> None:
-    problems = _Problems()
+    problems = Problems()
     seen: collections.Counter[str] = collections.Counter()
-    index_of = {}
-    if source is not None:
-        archived = decoded(source.entries.names)
-        index_of = {name: i for i, name in enumerate(archived)}
-    known = set(wanted)
-    try:
-        with tqdm(total=len(wanted), desc=f"Checking {split}", leave=False) as bar:
-            records = _read(builder, split)
-            while chunk := list(itertools.islice(records, _CHUNK)):
-                for record in chunk:
-                    seen[record.name] += 1
-                    _check_record(problems, record, known)
-                if source is not None:
-                    _compare(problems, chunk, source, index_of)
-                bar.update(len(chunk))
-    except Exception as error:  # What a damaged file raises depends on its format.
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        problems.add("record that cannot be read", f"after {seen.total():,}: {reason}")
-    for name in wanted:
-        if not seen[name]:
-            problems.add("images missing", name)
-        elif seen[name] > 1:
-            problems.add("images more than once", name)
-    compared = ", their bytes those of the archive" if source is not None else ""
+    info = builder.info.splits[split]
+    shards = [path.name for path in info.filepaths]
+    missing = missing_shards(builder, split)
+    for number in missing:
+        problems.add("shards missing", shards[number])
+    with tqdm(total=info.num_examples, desc=f"Checking {subject}", leave=False) as bar:
+        for number in sorted({*range(len(shards))}.difference(missing)):
+            before = seen.total()
+            try:
+                for chunk in read_shard(builder, split, number):
+                    seen.update(record.name for record in chunk)
+                    for record in chunk:
+                        _check_record(problems, record)
+                    if comparison:
+                        comparison.compare(problems, chunk)
+                    bar.update(len(chunk))
+            except UnreadableShard as error:
+                where = f"{shards[number]} after {seen.total() - before:,} records"
+                problems.add("shards that cannot be read", f"{where}: {error}")
+    _check_names(problems, split, seen, expected)
+    compared = ""
+    if comparison and comparison.error:
+        _add_error(report, _ORIGINALS[split].file_name, comparison.error)
+    elif comparison:
+        compared = ", their bytes those of the archive"
     well = f"{seen.total():,} records, names and labels right{compared}"
-    problems.report(report, split, well, seen.total())
+    problems.report(report, subject, well, seen.total())
 
 
-def _check_record(problems: _Problems, record: _Record, known: set[str]) -> None:
-    if record.name not in known:
-        problems.add("images that do not belong here", record.name)
-    else:
-        truth = names.wnid(record.name)
-        if record.wnid != truth:
-            wrong = f"{record.name} is {truth}, not {record.wnid}"
-            problems.add("wrong labels", wrong)
+def _check_record(problems: Problems, record: Record) -> None:
     if defect := jpeg.defect(record.name, record.image):
         problems.add("defective images", f"{record.name} {defect}")
+    try:
+        truth = names.wnid(record.name)
+    except ValueError:
+        return  # That such a name does not belong here shows with the others.
+    if record.wnid != truth:
+        wrong = f"{record.name} is {truth}, not {record.wnid}"
+        problems.add("wrong labels", wrong)
 
 
-def _compare(
-    problems: _Problems,
-    chunk: list[_Record],
-    source: Images,
-    index_of: dict[str, int],
+def _check_names(
+    problems: Problems,
+    split: str,
+    seen: collections.Counter[str],
+    expected: Expected,
 ) -> None:
-    both = [record for record in chunk if record.name in index_of]
-    images = source.take([index_of[record.name] for record in both])
-    for record, image in zip(both, images, strict=True):
-        if record.image != image.data:
-            problems.add("images with other bytes than the archive", record.name)
+    for name, count in seen.items():
+        if count > 1:
+            problems.add("images more than once", name)
+    wanted = expected.names_of(split)
+    known = frozenset(wanted or filter(names.training_wnid, seen))
+    if expected.max_examples is not None:
+        _check_number(problems, seen, wanted, expected.max_examples)
+    elif wanted is not None:
+        remedy = BUILD_AGAIN
+        if split == "validation" and not expected.is_number_known:
+            remedy += ", or say with --validation_images how many there should be"
+        for name in wanted:
+            if name not in seen:
+                problems.add("images missing", name, remedy)
+    elif expected.training_sha256 is None:
+        problems.say(
+            "list unknown",
+            "which images it should have is noted nowhere. Give its list as "
+            "--subset_list",
+        )
+    elif fingerprint(seen) != expected.training_sha256:
+        problems.say(
+            "other names",
+            f"its {counted(len(seen), 'name')} are not those of the list that it was "
+            "built from. Build the dataset again; its list, given as --subset_list or "
+            "in --manual_dir, shows what differs",
+        )
+    for name in seen:
+        if name not in known:
+            problems.add("images that do not belong here", name)
 
 
-def _read(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[_Record]:
-    decoders = {"image": tfds.decode.SkipDecoding()}
-    examples: Iterable[dict[str, object]]
-    if builder.info.file_format == FileFormat.ARRAY_RECORD:
-        examples = builder.as_data_source(split=split, decoders=decoders)
-    else:
-        # TensorFlow verifies the checksums of TFRecords as it reads them.
-        dataset = builder.as_dataset(split=split, decoders=decoders)
-        examples = dataset.as_numpy_iterator()
-    wnid_of = builder.info.features["label"].int2str
-    for example in examples:
-        name, image, label = (example[key] for key in ("file_name", "image", "label"))
-        yield _Record(_text(name), bytes(image), wnid_of(int(label)))  # type: ignore
+def _check_number(
+    problems: Problems,
+    seen: Collection[str],
+    wanted: Collection[str] | None,
+    max_examples: int,
+) -> None:
+    """Checks a split that was cut on purpose: which images it has follows from more."""
+    number = max_examples if wanted is None else min(max_examples, len(wanted))
+    if len(seen) > number or (wanted is not None and len(seen) < number):
+        problems.say(
+            "other number",
+            f"it has {counted(len(seen), 'image')}, but was built to have {number:,} "
+            f"(max_examples_per_split). {BUILD_AGAIN}",
+        )
 
 
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def config_name(folder: epath.Path) -> str:
-    """Returns the config of a prepared dataset, such as `1pct`."""
-    info = json.loads((folder / "dataset_info.json").read_text())
-    return str(info.get("configName", ""))
+def _add_error(report: Report, subject: str, error: DatasetError) -> None:
+    report.add(False, subject, f"{error.problem}. {error.remedy}")

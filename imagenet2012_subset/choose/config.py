@@ -57,6 +57,10 @@ class SubsetConfig(tfds.core.BuilderConfig):
         if self.description is None:
             self.description = f"Training images listed in {self.subset_list}."
 
+    def __str__(self) -> str:
+        """TFDS shows it in the first line that a user reads."""
+        return f"{self.name}, the training images listed in {self.subset_list}"
+
     @property
     def is_remote(self) -> bool:
         """Whether the list is to be downloaded."""

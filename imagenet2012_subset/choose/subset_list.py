@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset.choose.config import SubsetConfig
 from imagenet2012_subset.errors import SubsetListError
+from imagenet2012_subset.find.manual_dir import manual_dir_of
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.tfds_internals import DownloadError
+from imagenet2012_subset.tfds_internals import (
+    DownloadError,
+    NonMatchingChecksumError,
+    UrlInfo,
+)
+
+# The `fingerprint` of each list that SimCLR publishes, by config.
+PUBLISHED_FINGERPRINTS = {
+    "1pct": "6581e723dbf23ae41ebd1d66d0b3c1c0eb8865d5abfa906987f6563513f4b9b8",
+    "10pct": "220f3e2f6dba9d26ec247224cbbf4f3581cbf7fe341e08b191ee0855ad19af56",
+}
 
 _FORMAT = (
     "A subset list has one training image a line, such as n01440764_18.JPEG "
@@ -26,26 +37,26 @@ def fingerprint(listed: Iterable[str]) -> str:
 
 
 def fetch_subset_list(
-    config: SubsetConfig, dl_manager: tfds.download.DownloadManager
+    config: SubsetConfig,
+    dl_manager: tfds.download.DownloadManager,
+    url_infos: Mapping[str, UrlInfo],
 ) -> list[str]:
     """Returns the names of a config's training images, downloading its list if need be.
 
+    Args:
+      config: says which list.
+      dl_manager: takes the list from manual_dir, from an earlier download or anew.
+      url_infos: what is known of the files behind URLs.
+
     Raises:
-      SubsetListError: as `read_subset_list`; or if the list cannot be downloaded, or
-        has another number of names than the config says.
+      SubsetListError: as `read_subset_list`; or if the list cannot be downloaded, is
+        not the one that was published, or has another number of names than the config
+        says.
     """
-    path = config.subset_list
+    path: os.PathLike[str] | str = config.subset_list
     if config.is_remote:
-        try:
-            path = dl_manager.download(config.subset_list)
-        # What `requests` raises derives from OSError.
-        except (OSError, DownloadError) as error:
-            raise SubsetListError(
-                config.subset_list,
-                f"cannot be downloaded ({error})",
-                "Without internet, put the file into manual_dir, under the name that "
-                "checksums.tsv gives it, or pass a local path as subset_list",
-            ) from error
+        url = config.subset_list
+        path = _download(url, dl_manager, url_infos.get(url))
     listed = read_subset_list(path)
     if config.training_images not in (None, len(listed)):
         raise SubsetListError(
@@ -57,23 +68,92 @@ def fetch_subset_list(
     return listed
 
 
+def _download(
+    url: str, dl_manager: tfds.download.DownloadManager, published: UrlInfo | None
+) -> os.PathLike[str]:
+    by_hand = None
+    if published and published.filename:
+        by_hand = manual_dir_of(dl_manager) / published.filename
+    try:
+        path: os.PathLike[str] = dl_manager.download(url)
+        return path
+    # What `requests` raises derives from OSError.
+    except (OSError, DownloadError) as error:
+        if by_hand and by_hand.exists() and isinstance(error, OSError):
+            raise _unreadable(by_hand, error) from error
+        raise SubsetListError(
+            url,
+            f"cannot be downloaded ({error})",
+            "Without internet, put the file into manual_dir, under the name that "
+            "checksums.tsv gives it, or pass a local path as subset_list",
+        ) from error
+    except NonMatchingChecksumError as error:
+        if published and by_hand and by_hand.exists():
+            raise SubsetListError(
+                by_hand,
+                difference(by_hand, published) or "changed just now",
+                f"Put {url} in its place as it is, byte for byte, or remove it to let "
+                "the build download it",
+            ) from error
+        raise SubsetListError(
+            url,
+            "was downloaded, but is not the file that was published: its sha256 is "
+            "another",
+            "See what answers in its place, such as a log-in page or a proxy, or put "
+            "the file into manual_dir, under the name that checksums.tsv gives it",
+        ) from error
+
+
+def difference(path: epath.Path, published: UrlInfo) -> str | None:
+    """Returns how a list differs from the one that was published; None if it does not.
+
+    Args:
+      path: the list.
+      published: the size and the checksum of the other.
+
+    Raises:
+      SubsetListError: if the list cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if _sha256(data) == published.checksum:
+        return None
+    lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if _sha256(lines) == published.checksum:
+        return "has other line ends (CRLF) than the list that was published (LF)"
+    size = f"{len(data):,} bytes, and the list that was published {published.size:,}"
+    if len(data) < published.size:
+        return f"is cut off, or another list: it has {size}"
+    return f"is not the list that was published: its sha256 is another; it has {size}"
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _unreadable(path: epath.Path, error: OSError) -> SubsetListError:
+    reason = error.strerror or str(error)
+    return SubsetListError(path, f"cannot be read ({reason})", _FORMAT)
+
+
 def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:
     """Returns the names in a subset list, as ImageNet writes them, in list order.
 
-    Lines may end in LF or CRLF, the file may start with a byte order mark, and blank
-    lines do not count. A name may stand with or without `.JPEG`, and with folders
-    before it.
+    The path may start with `~`. Lines may end in LF or CRLF, the file may start with a
+    byte order mark, and blank lines do not count. A name may stand with or without
+    `.JPEG`, and with folders before it.
 
     Raises:
       SubsetListError: if the file cannot be read or is empty, or if a line names no
         training image of the 1,000 synsets, or one that an earlier line named.
     """
-    path = epath.Path(subset_list)
+    path = epath.Path(os.path.expanduser(subset_list))
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise SubsetListError(path, f"cannot be read ({reason})", _FORMAT) from error
+        raise _unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise SubsetListError(path, "is not a text file in UTF-8", _FORMAT) from error
 

@@ -26,6 +26,11 @@ _COLUMNS = {
 }
 
 
+def folder_in(download_dir: epath.Path) -> epath.Path:
+    """Returns the folder below which indices are kept."""
+    return download_dir / "imagenet2012_subset"
+
+
 def index_path(folder: epath.Path, archive: epath.Path) -> epath.Path:
     """Returns where the index of the archive at this path is kept, below `folder`."""
     whose = hashlib.sha256(os.fsencode(archive.resolve())).hexdigest()[:12]

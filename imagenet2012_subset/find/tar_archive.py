@@ -22,7 +22,12 @@ from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.in_order import read_in_order
 from imagenet2012_subset.storage.open import open_file
 from imagenet2012_subset.storage.queue import Extent
-from imagenet2012_subset.tar.headers import BLOCK, name_field
+from imagenet2012_subset.tar.headers import (
+    BLOCK,
+    extended_headers,
+    name_field,
+    size_field,
+)
 from imagenet2012_subset.tfds_internals import tqdm
 
 _HASH_BYTES = 8 << 20
@@ -30,6 +35,10 @@ _HASH_BYTES = 8 << 20
 _CHANGED = (
     "The archive changed since its headers were read: touch it so that they are read "
     f"again, {LEAVE_ALONE}"
+)
+_WRONG_INDEX = (
+    "The archive is as large and as old as when its headers were read, so what is kept "
+    "is wrong: delete {index}, then build again"
 )
 
 
@@ -42,15 +51,21 @@ class TarOrigin:
       size: its length in bytes.
       mtime_ns: when it was last modified, in nanoseconds since the epoch.
       original: the published archive whose images it has.
+      index_folder: where what it holds is kept; None if nowhere.
     """
 
     path: str
     size: int
     mtime_ns: int
     original: Original
+    index_folder: str | None = None
 
     def open(self) -> TarArchive:
-        archive = TarArchive(open_file(epath.Path(self.path)), self.original)
+        archive = TarArchive(
+            open_file(epath.Path(self.path)),
+            self.original,
+            epath.Path(self.index_folder) if self.index_folder else None,
+        )
         if archive.origin != self:
             raise ArchiveError(
                 self.path,
@@ -86,8 +101,13 @@ class TarArchive:
 
     @property
     def origin(self) -> TarOrigin:
-        path = os.fspath(self.path)
-        return TarOrigin(path, self.size, self.file.mtime_ns, self.original)
+        return TarOrigin(
+            os.fspath(self.path),
+            self.size,
+            self.file.mtime_ns,
+            self.original,
+            os.fspath(self._index_folder) if self._index_folder else None,
+        )
 
     def describe(self) -> str:
         return f"it has {self.size:,} bytes, the original {self.original.size:,}"
@@ -127,16 +147,33 @@ class TarArchive:
             yield data[BLOCK:]
 
     def _check_header(self, entry: Entry, header: memoryview) -> None:
-        # A longer name than fits stands in a header before this one.
         name = entry.name.encode()
-        said = IMAGE_PATH.fullmatch(name_field(header))
-        is_another = said is not None and said[1] != name
-        if is_another or seal(name, zlib.crc32(header)) != entry.seal:
-            raise ArchiveError(
-                self.path,
-                f"no longer has {entry.name} at byte {entry.offset:,}",
-                _CHANGED,
-            )
+        sealed = seal(name, zlib.crc32(header)) == entry.seal
+        # Whatever a kept index says, the name in the archive is the image's.
+        said = _image_name(name_field(header)), size_field(header)
+        if sealed and (said == (name, entry.size) or self._is_extended(entry)):
+            return
+        raise self._is_another(entry)
+
+    def _is_extended(self, entry: Entry) -> bool:
+        """Whether headers before the last one say what the entry does."""
+        return any(
+            header.offset == entry.offset
+            and header.size == entry.size
+            and _image_name(header.name or b"") == entry.name.encode()
+            for header in extended_headers(self.file, entry.offset - BLOCK)
+        )
+
+    def _is_another(self, entry: Entry) -> ArchiveError:
+        what = f"{entry.name} at byte {entry.offset:,}"
+        if self._index_folder:
+            index = kept_index.index_path(self._index_folder, self.path)
+            now = open_file(self.path)
+            unchanged = (now.size, now.mtime_ns) == (self.size, self.file.mtime_ns)
+            if unchanged and index.exists():
+                remedy = _WRONG_INDEX.format(index=index)
+                return ArchiveError(self.path, f"does not have {what}", remedy)
+        return ArchiveError(self.path, f"no longer has {what}", _CHANGED)
 
     def sha256(self) -> str:
         digest = hashlib.sha256()
@@ -159,3 +196,8 @@ class TarArchive:
             f"{entry.name}, {entry.size:,} bytes at byte {entry.offset:,}, {problem}",
             SEE_DAMAGE,
         )
+
+
+def _image_name(path: bytes) -> bytes | None:
+    match = IMAGE_PATH.fullmatch(path)
+    return match[1] if match else None

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow_datasets as tfds
 
+from imagenet2012_subset.errors import counted
 from imagenet2012_subset.find.entries import Entries, decoded
 from imagenet2012_subset.find.source import Origin
 from imagenet2012_subset.imagenet import names
@@ -96,6 +98,17 @@ class SplitPlan:
                 zip(starts, self.shard_ends, strict=True)
             )
         ]
+
+
+def summary(splits: Sequence[SplitPlan]) -> str:
+    """Returns what the splits come to: their size, and images and shards of each."""
+    size = tfds.core.utils.Size(sum(split.num_bytes for split in splits))
+    each = [
+        f"{split.name}: {counted(len(split.entries), 'image')} in "
+        f"{counted(split.num_shards, 'shard')}"
+        for split in splits
+    ]
+    return f"{size} ({'; '.join(each)})"
 
 
 def plan_split(

@@ -92,8 +92,12 @@ class LinuxAio:
         except OSError:
             os.close(self._descriptor)
             raise
-        # The pages of a memory map of its own begin where a disk may write to.
-        memory = np.frombuffer(mmap.mmap(-1, capacity * slot_bytes), np.uint8)
+        # The pages of a memory map begin where a disk may write to. They are shared, as
+        # a fork would leave of private ones a copy here, and what the disk writes in
+        # the child (open(2), notes on O_DIRECT).
+        size = capacity * slot_bytes
+        pages = mmap.mmap(-1, size, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
+        memory = np.frombuffer(pages, np.uint8)
         slots = memory.reshape(capacity, slot_bytes)
         self.slot_bytes = slot_bytes
         self.views = [slot.data for slot in slots]
@@ -108,6 +112,11 @@ class LinuxAio:
 
     def __del__(self) -> None:
         self.close()
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether a parent process set it up: its reads are not this one's to use."""
+        return os.getpid() != self._owner
 
     @property
     def is_slow(self) -> bool:
@@ -182,8 +191,7 @@ class LinuxAio:
     def close(self) -> None:
         """Waits until nothing is written to the slots any more, and closes the file."""
         if self._context:
-            # What a process inherits by a fork is not its own to end.
-            if os.getpid() == self._owner:
+            if not self.is_inherited:
                 self._call("destroy", self._context)
             self._context = ctypes.c_ulong(0)
             os.close(self._descriptor)

@@ -90,8 +90,10 @@ class LocalFile:
         if capacity < _WORTH_A_SET_UP or not self._has_direct_reads:
             return None
         with self._lock:
-            if idle := self._idle.get((capacity, size)):
-                return idle.pop()
+            idle = self._idle.get((capacity, size), [])
+            while idle:
+                if not (aio := idle.pop()).is_inherited:
+                    return aio
         try:
             # By its path it could be another file by now.
             path = f"/proc/self/fd/{self._descriptor}"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tarfile
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +29,8 @@ _CHECKSUM_DIGITS = slice(148, 154)
 _TYPE = 156
 _MAGIC = slice(257, 262)
 _PREFIX_START = 345
+# GNU's long names and long links, and pax headers of POSIX and of Solaris.
+_EXTENSION_TYPES = frozenset(b"LKxX")
 
 _OCTAL_11 = 8 ** np.arange(10, -1, -1, dtype=np.int64)
 _OCTAL_6 = 8 ** np.arange(5, -1, -1, dtype=np.int64)
@@ -96,6 +100,12 @@ def name_field(header: memoryview) -> bytes:
     return bytes(header[_NAME]).partition(b"\0")[0]
 
 
+def size_field(header: memoryview) -> int | None:
+    """Returns the size in one header, in bytes; None unless it is octal digits."""
+    digits = bytes(header[_SIZE_DIGITS])
+    return None if digits.strip(b"01234567") else int(digits, 8)
+
+
 class AnyHeader(NamedTuple):
     """What `tarfile` says of one member.
 
@@ -147,6 +157,33 @@ def read_any(
         )
     name = member.name.encode("utf-8", "surrogateescape") if member.isreg() else None
     return AnyHeader(name, member.offset_data, member.size, tar.offset)
+
+
+def extended_headers(file: File, last: int) -> Iterator[AnyHeader]:
+    """Reads a member's headers from where they may begin, given its last header block.
+
+    A long name or a pax header stands before that, and takes as many blocks as it says.
+
+    Args:
+      file: the archive.
+      last: where the last header block starts, in bytes.
+
+    Yields:
+      What `tarfile` says of the member, for each place from which it finds one.
+    """
+    first = max(0, last - BLOCK - _MAX_EXTENSION_BYTES)
+    for start in range(last, first - 1, -BLOCK):
+        num_blocks = (last - start) // BLOCK - 1
+        header = memoryview(file.read(start, BLOCK))
+        extends = header[_TYPE] in _EXTENSION_TYPES
+        if start == last or (extends and size_field(header) in _sizes_of(num_blocks)):
+            with contextlib.suppress(ArchiveError):
+                yield read_any(file, start, file.size, {})
+
+
+def _sizes_of(num_blocks: int) -> range:
+    """Returns how many bytes may lie in so many blocks."""
+    return range((num_blocks - 1) * BLOCK + 1, num_blocks * BLOCK + 1)
 
 
 class _HeaderSource(io.RawIOBase):

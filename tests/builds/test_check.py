@@ -13,6 +13,7 @@ from etils import epath
 from imagenet2012_subset import Builder
 from imagenet2012_subset.__main__ import main
 from imagenet2012_subset.check.dataset import check_dataset
+from imagenet2012_subset.choose.subset_list import PUBLISHED_FINGERPRINTS, fingerprint
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
 from tests.shared import archives, tfds_builder
@@ -87,7 +88,16 @@ def test_the_index_is_kept_for_the_build(small_data, tmp_path, capsys):
 
 
 def _check(folder, small_data, **options):
-    return check_dataset(epath.Path(folder), small_data.listed, **options)
+    return check_dataset(
+        epath.Path(folder), small_data.listed, num_validation=5, **options
+    )
+
+
+@pytest.fixture
+def as_published(small_data, monkeypatch):
+    """Lets the small list be the one that is published for `1pct`."""
+    sha256 = fingerprint(small_data.listed)
+    monkeypatch.setitem(PUBLISHED_FINGERPRINTS, "1pct", sha256)
 
 
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record", "parquet"])
@@ -101,14 +111,14 @@ def test_a_right_dataset(build, small_data, file_format):
     assert "their bytes those of the archive" in report.to_text()
 
 
-def test_tfds_own_right_dataset(small_data, tmp_path):
+def test_tfds_own_right_dataset(small_data, tmp_path, as_published):
     built = tfds_builder.build(
         "1pct", small_data.manual_dir, small_data.subset_list, tmp_path / "theirs"
     )
-    assert _check(built.data_path, small_data, num_validation=5).ok
+    assert _check(built.data_path, small_data).ok
 
 
-def test_tfds_mislabelled_dataset_is_caught(small_data, tmp_path):
+def test_tfds_mislabelled_dataset_is_caught(small_data, tmp_path, as_published):
     # Image 2 is missing, so TFDS gives all later ones their neighbour's label.
     small_data.validation = [
         (name, data) for name, data in small_data.validation if "00000002" not in name
@@ -118,8 +128,7 @@ def test_tfds_mislabelled_dataset_is_caught(small_data, tmp_path):
         "1pct", small_data.manual_dir, small_data.subset_list, tmp_path / "theirs"
     )
     messages = {
-        f.facts["kind"]: f.message
-        for f in _wrong(_check(built.data_path, small_data, num_validation=5))
+        f.facts["kind"]: f.message for f in _wrong(_check(built.data_path, small_data))
     }
     assert set(messages) == {"wrong labels", "images missing"}
     assert messages["wrong labels"].startswith("3 wrong labels")
@@ -129,8 +138,10 @@ def test_tfds_mislabelled_dataset_is_caught(small_data, tmp_path):
 def test_another_list_is_noticed(build, small_data):
     listed = small_data.listed
     other = [*listed[1:], "n01440764_2.JPEG"]
-    report = check_dataset(epath.Path(build().data_path), other)
-    kinds = {finding.facts["kind"] for finding in _wrong(report)}
+    report = check_dataset(epath.Path(build().data_path), other, num_validation=5)
+    (given, *others) = _wrong(report)
+    assert "not the one that the dataset was built from" in given.message
+    kinds = {finding.facts["kind"] for finding in others}
     assert kinds == {"images missing", "images that do not belong here"}
 
 
@@ -181,11 +192,13 @@ def test_a_defective_image_is_noticed(build, small_data):
 
 def test_prepared_dataset_from_the_command_line(build, small_data, capsys):
     built = build()
-    arguments = ["check", built.data_dir]
-    assert main(arguments) == 1
-    assert "Give it as --subset_list" in capsys.readouterr().err
-    assert main([*arguments, "--subset_list", str(small_data.subset_list)]) == 0
+    arguments = ["check", built.data_dir, "--validation_images", "5"]
+    assert main(arguments) == 0
     assert "all well" in capsys.readouterr().out
+    assert main([*arguments, "--subset_list", str(small_data.subset_list)]) == 0
+    (pathlib.Path(built.data_dir) / "metadata.json").unlink()
+    assert main(arguments) == 1
+    assert "Give its list as --subset_list" in capsys.readouterr().out
 
 
 def test_the_list_of_a_published_config_is_found(real_data, tmp_path, capsys, build):

@@ -1,0 +1,78 @@
+"""A shard that fails stops the others, within an image."""
+
+import threading
+import time
+
+import pytest
+from etils import epath
+
+from imagenet2012_subset import Builder, SubsetConfig
+from imagenet2012_subset.find.images import Images
+from imagenet2012_subset.find.manual_dir import find_source
+from imagenet2012_subset.imagenet.originals import VALIDATION
+from imagenet2012_subset.plan.records import RecordSerializer
+from imagenet2012_subset.plan.splits import SplitPlan, plan_split
+from imagenet2012_subset.tfds_internals import ShardConfig
+from imagenet2012_subset.write.shard import ShardWriter
+from imagenet2012_subset.write.splits import write_splits
+from tests.shared import archives
+
+NUM_IMAGES = 1000
+NUM_SHARDS = 10
+
+
+class _Failure(Exception):
+    pass
+
+
+@pytest.fixture
+def builder(tmp_path) -> Builder:
+    config = SubsetConfig(name="small", subset_list="unused.txt")
+    return Builder(config=config, data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def plan(builder, tmp_path) -> SplitPlan:
+    data = archives.jpeg(1)
+    images = [(archives.validation_name(n), data) for n in range(1, NUM_IMAGES + 1)]
+    (tmp_path / VALIDATION.file_name).write_bytes(archives.tar_bytes(images))
+    source = find_source(epath.Path(tmp_path), VALIDATION)
+    entries = source.index().entries
+    builder.data_path.mkdir(parents=True)
+    return plan_split(
+        "validation",
+        source.origin,
+        entries,
+        Images(source, entries).stored_sizes(),
+        ShardConfig(num_shards=NUM_SHARDS),
+        builder._get_filename_template(split_name="validation"),
+    )
+
+
+@pytest.mark.parametrize("error", [_Failure, KeyboardInterrupt])
+@pytest.mark.parametrize("workers", [2, 5])
+def test_the_others_stop(builder, plan, workers, error):
+    """One shard fails once others have begun beside it, and none comes to its end."""
+    failing = plan.shards[0].entries[0].name
+    last = {shard.entries[len(shard.entries) - 1].name for shard in plan.shards}
+    begun = threading.Semaphore(0)
+    ended = []
+
+    def generate(images):
+        begun.release()
+        for example in builder._generate_examples(images):
+            if example[0] == failing:
+                for _ in range(workers):
+                    assert begun.acquire(timeout=60)
+                raise error
+            yield example
+            if example[0] in last:
+                ended.append(example[0])
+            time.sleep(0.05)  # Some seconds a shard, were it not to stop.
+
+    writer = ShardWriter(
+        generate, RecordSerializer(builder.info.features), builder._example_writer()
+    )
+    with pytest.raises(error):
+        write_splits([plan], writer, workers=workers)
+    assert not ended
