@@ -15,7 +15,8 @@ import keras
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from dataset import arguments, prepared
-from keras_finetune import make_backbone, random_crop
+from keras_finetune import make_backbone
+from tf_crops import random_crop
 
 _SHUFFLE_BUFFER = 10_000  # Encoded images: about 1.1 GB of the real ones.
 

@@ -15,8 +15,7 @@ from imagenet2012_subset.errors import (
 )
 from imagenet2012_subset.imagenet.class_names import class_name, class_names
 from imagenet2012_subset.imagenet2012_subset_dataset_builder import Builder
-
-__version__ = "1.0.0"
+from imagenet2012_subset.version import __version__
 
 __all__ = [
     "ArchiveError",
@@ -26,6 +25,7 @@ __all__ = [
     "SubsetConfig",
     "SubsetListError",
     "WriteError",
+    "__version__",
     "class_name",
     "class_names",
 ]

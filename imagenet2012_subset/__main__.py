@@ -16,11 +16,12 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from imagenet2012_subset import Builder, DatasetError, __version__
+from imagenet2012_subset import Builder, DatasetError
 from imagenet2012_subset.check.folder import check_folder
 from imagenet2012_subset.check.report import Report
 from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
 from imagenet2012_subset.page.write import write_page
+from imagenet2012_subset.version import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

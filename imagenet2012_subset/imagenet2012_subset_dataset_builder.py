@@ -31,6 +31,7 @@ from imagenet2012_subset.plan.splits import SplitPlan, plan_split, summary
 from imagenet2012_subset.read.data_source import readable_after_fork
 from imagenet2012_subset.registration import register
 from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME, FileFormat, tree
+from imagenet2012_subset.version import __version__
 from imagenet2012_subset.write.replace import take_final_place
 from imagenet2012_subset.write.shard import ShardWriter
 from imagenet2012_subset.write.splits import write_splits
@@ -235,8 +236,6 @@ class Builder(  # type: ignore[call-arg]
 
     def _log_download_bytes(self) -> None:
         """Says whose builder this is; TFDS calls it when a build begins."""
-        from imagenet2012_subset import __version__
-
         print(
             f"{self.name} {__version__}, in place of the builder that TFDS ships, "
             f"builds {self.info.full_name} in {self.data_dir}"

@@ -12,7 +12,6 @@ import markupsafe
 import numpy as np
 import tensorflow_datasets as tfds
 
-import imagenet2012_subset
 from imagenet2012_subset.page import plots
 from imagenet2012_subset.page.contents import (
     describe_dataset,
@@ -25,6 +24,7 @@ from imagenet2012_subset.page.sheet import contact_sheet, what_is_shown
 from imagenet2012_subset.page.survey import SplitSurvey
 from imagenet2012_subset.page.thumbnail import SIDE
 from imagenet2012_subset.tfds_internals import Size
+from imagenet2012_subset.version import __version__
 
 
 def render_page(
@@ -51,7 +51,7 @@ def render_page(
         for name in ("page.js", "page.css")
     )
     now = format_time(datetime.datetime.now(datetime.timezone.utc))
-    ours, theirs = imagenet2012_subset.__version__, tfds.__version__
+    ours, theirs = __version__, tfds.__version__
     made = f"{now}, by imagenet2012_subset {ours} and TFDS {theirs}"
     sheet = contact_sheet(builder, surveys)
     return environment.get_template("page.html").render(

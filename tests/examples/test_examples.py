@@ -64,6 +64,11 @@ def test_keras_finetune_learns(run):
     assert len(_figures(r" val_loss: (\S+)", printed)) == len(losses)
 
 
+def test_keras_finetune_learns_from_images_kept_in_memory(run):
+    losses = _figures(r" loss: (\S+)", run("keras_finetune.py", "--in_memory"))
+    assert losses[-1] < 0.5 < 6 < losses[0]
+
+
 @_needs("torch", "array_record")
 def test_torch_train_learns(run):
     printed = run("torch_train.py")
@@ -168,7 +173,7 @@ def _halves(width, height):
 
 @pytest.mark.parametrize("shape", [(200, 100), (100, 200), (64, 64), (33, 500)])
 def test_crops_of_tensorflow_and_pillow_are_the_same(examples, shape):
-    in_graph, pillow = examples("keras_finetune"), examples("pil_crops")
+    in_graph, pillow = examples("tf_crops"), examples("pil_crops")
     jpeg = _halves(*shape)
     centre = pillow.central_crop(jpeg, 32)
     assert centre.shape == (32, 32, 3)
@@ -181,11 +186,32 @@ def test_crops_of_tensorflow_and_pillow_are_the_same(examples, shape):
     assert np.abs(difference[:, 20:]).max() < 40
 
 
-@pytest.mark.parametrize("maker", ["keras_finetune", "pil_crops"])
-def test_random_crops_are_of_other_places_and_mirrored_at_times(examples, maker):
+def test_images_kept_in_memory_are_as_small_as_evaluation_sees_them(examples):
+    decode_small = examples("tf_crops").decode_small
+    image = decode_small(_halves(600, 400), 224).numpy()
+    assert image.shape == (256, 384, 3)
+    assert image.dtype == np.uint8
+    assert image[:, :180].max() < 30
+    assert image[:, 204:].min() > 225
+    assert decode_small(_halves(50, 40), 224).shape == (40, 50, 3)
+
+
+@pytest.mark.parametrize(
+    ("maker", "function"),
+    [
+        ("tf_crops", "random_crop"),
+        ("tf_crops", "random_crop_of_decoded"),
+        ("pil_crops", "random_crop"),
+    ],
+)
+def test_random_crops_are_of_other_places_and_mirrored_at_times(
+    examples, maker, function
+):
     jpeg = _halves(200, 150)
-    crop = examples(maker).random_crop
-    options = () if maker == "keras_finetune" else (np.random.default_rng(0),)
+    crop = getattr(examples(maker), function)
+    options = () if maker == "tf_crops" else (np.random.default_rng(0),)
+    if function == "random_crop_of_decoded":
+        jpeg = examples(maker).decode_small(jpeg, 200)
     crops = [np.asarray(crop(jpeg, 32, *options), float) for _ in range(60)]
     assert {image.shape for image in crops} == {(32, 32, 3)}
     assert np.std([image.mean() for image in crops]) > 5
