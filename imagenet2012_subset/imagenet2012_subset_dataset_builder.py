@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import dataclasses
 import warnings
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -12,12 +12,7 @@ from etils import epath
 
 from imagenet2012_subset.choose.config import SubsetConfig
 from imagenet2012_subset.choose.select import select_training, select_validation
-from imagenet2012_subset.choose.subset_list import (
-    fetch_subset_list,
-    fingerprint,
-    read_subset_list,
-)
-from imagenet2012_subset.errors import SubsetListError
+from imagenet2012_subset.choose.subset_list import fetch_subset_list
 from imagenet2012_subset.find.images import Images
 from imagenet2012_subset.find.kept_index import folder_in
 from imagenet2012_subset.find.manual_dir import (
@@ -32,21 +27,20 @@ from imagenet2012_subset.read.data_source import readable_after_fork
 from imagenet2012_subset.registration import register
 from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME, FileFormat, tree
 from imagenet2012_subset.version import __version__
-from imagenet2012_subset.write.replace import take_final_place
+from imagenet2012_subset.write.asked import asked_for
+from imagenet2012_subset.write.made_from import MadeFrom, metadata
 from imagenet2012_subset.write.shard import ShardWriter
 from imagenet2012_subset.write.splits import write_splits
+from imagenet2012_subset.write.whole_dataset import WholeDatasetBuilder
 from imagenet2012_subset.write.workers import num_workers
 
 _SIMCLR_LISTS = (
     "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
 )
-_FINGERPRINT = "training_names_sha256"
 _PACKAGE = epath.Path(__file__).parent
 
 
-class Builder(  # type: ignore[call-arg]
-    tfds.core.GeneratorBasedBuilder, skip_registration=True
-):
+class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Builds ImageNet ILSVRC 2012 with a subset of its training images."""
 
     VERSION = tfds.core.Version("5.0.0")
@@ -83,10 +77,11 @@ class Builder(  # type: ignore[call-arg]
             `version`, `file_format`.
 
         Raises:
-          ValueError: if `workers` is not positive.
+          ValueError: if `workers` is not positive, or TFDS has no such `file_format`.
         """
         self._workers = num_workers(workers)
         super().__init__(**kwargs)
+        self._original_state["workers"] = workers  # TFDS pickles this state.
 
     @tfds.core.utils.classproperty
     @classmethod
@@ -96,44 +91,6 @@ class Builder(  # type: ignore[call-arg]
         return (
             in_package if in_package.exists() else _PACKAGE.parent / CHECKSUMS_FILENAME
         )
-
-    def is_prepared(self) -> bool:
-        """Whether the dataset is there."""
-        # Of a folder that is yet to be made TFDS warns that it lacks a file.
-        return self.data_path.exists() and super().is_prepared()
-
-    def download_and_prepare(
-        self,
-        *,
-        download_config: tfds.download.DownloadConfig | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Builds the dataset, unless it is there already.
-
-        A build ends with the whole dataset in its final place and on the disk, or
-        leaves that place as it was: also the dataset that was to be overwritten is put
-        back.
-
-        Args:
-          download_config: `manual_dir` and options, as for any TFDS builder.
-          **kwargs: `download_dir` and the like, as for any TFDS builder.
-
-        Raises:
-          ManualDirError: if the archives are not where they should be.
-          ArchiveError: if one is damaged, incomplete or not what its name says.
-          SubsetListError: if the subset list cannot be had, or cannot be right.
-          WriteError: if the dataset cannot be written, or space is short.
-        """
-        config = download_config or tfds.download.DownloadConfig()
-        overwrite = config.download_mode.overwrite_dataset
-        prepare = functools.partial(
-            super().download_and_prepare, download_config=config, **kwargs
-        )
-        if self.data_path.exists() and not overwrite:
-            self._check_built_from(self.builder_config)
-            prepare()
-        elif not take_final_place(self.data_path, prepare, overwrite=overwrite):
-            self.info.read_from_directory(self.data_path)
 
     def as_data_source(self, split: Any = None, **kwargs: Any) -> Any:
         """Gives random access to the examples, also from processes that fork.
@@ -162,17 +119,10 @@ class Builder(  # type: ignore[call-arg]
     def _has_own_list(self) -> bool:
         return self.builder_config_name not in self.builder_configs
 
-    def _check_built_from(self, config: SubsetConfig) -> None:
-        """Raises an error if the dataset of this name was built from another list."""
-        built_from = dict(self.info.metadata or {}).get(_FINGERPRINT)
-        if not self._has_own_list or config.is_remote or built_from is None:
-            return
-        if fingerprint(read_subset_list(config.subset_list)) != built_from:
-            raise SubsetListError(
-                config.subset_list,
-                f"is not the list that {self.data_path} was built from",
-                "Give the SubsetConfig another name, or overwrite the dataset",
-            )
+    def _asked_for(self, options: tfds.download.DownloadConfig) -> MadeFrom:
+        return asked_for(
+            self.builder_config, options, self.data_path, own_list=self._has_own_list
+        )
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -191,7 +141,8 @@ class Builder(  # type: ignore[call-arg]
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-        chosen = self._choose(self._find(dl_manager), dl_manager)
+        options = tfds.download.DownloadConfig()
+        chosen = self._choose(self._find(dl_manager), dl_manager, options)
         return {split: self._generate_examples(chosen[split]) for split in chosen}
 
     def _generate_examples(
@@ -220,7 +171,7 @@ class Builder(  # type: ignore[call-arg]
                 stacklevel=2,
             )
         found = self._find(dl_manager)
-        chosen = self._choose(found, dl_manager, download_config.ignore_duplicates)
+        chosen = self._choose(found, dl_manager, download_config)
         planned = self._plan(chosen, download_config)
         print(f"To write: {summary(planned)}")
         write_splits(planned, self._shard_writer(), workers=self._workers)
@@ -250,21 +201,23 @@ class Builder(  # type: ignore[call-arg]
         self,
         found: Sources,
         dl_manager: tfds.download.DownloadManager,
-        ignore_duplicates: bool = False,
+        options: tfds.download.DownloadConfig,
     ) -> dict[str, Images]:
         """Returns the images of each split, in source order."""
         config: SubsetConfig = self.builder_config
         listed = fetch_subset_list(config, dl_manager, self.url_infos)
         if self._has_own_list:
-            self.info.metadata[_FINGERPRINT] = fingerprint(listed)
+            self.info.metadata.update(
+                metadata(config, listed, options, f"{self.name} {__version__}")
+            )
         return {
             "train": select_training(
-                found.training, listed, ignore_duplicates=ignore_duplicates
+                found.training, listed, ignore_duplicates=options.ignore_duplicates
             ),
             "validation": select_validation(
                 found.validation,
                 config.validation_images,
-                ignore_duplicates=ignore_duplicates,
+                ignore_duplicates=options.ignore_duplicates,
             ),
         }
 
@@ -273,13 +226,16 @@ class Builder(  # type: ignore[call-arg]
         chosen: dict[str, Images],
         download_config: tfds.download.DownloadConfig,
     ) -> list[SplitPlan]:
+        shards = download_config.get_shard_config()
         return [
             plan_split(
                 split,
                 images.source.origin,
                 images.entries,
                 images.stored_sizes(),
-                download_config.get_shard_config(),
+                dataclasses.replace(
+                    shards, num_shards=self._shards_as.get(split, shards.num_shards)
+                ),
                 self._get_filename_template(split_name=split),
                 max_examples=download_config.max_examples_per_split,
                 # TFDS came to know the option in 4.9.8.

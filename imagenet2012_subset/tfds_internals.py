@@ -7,6 +7,13 @@ from __future__ import annotations
 
 from tensorflow_datasets.core import registered
 from tensorflow_datasets.core.constants import CHECKSUMS_FILENAME, INCOMPLETE_PREFIX
+from tensorflow_datasets.core.dataset_builder import (
+    _save_default_config_name as save_default_config_name,
+)
+from tensorflow_datasets.core.dataset_info import (
+    read_from_json as read_info_file,
+    write_dataset_info_proto as write_info_file,
+)
 from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 from tensorflow_datasets.core.download.util import DownloadError
@@ -41,10 +48,13 @@ __all__ = [
     "UrlInfo",
     "get_shard_boundaries",
     "index_file_path",
+    "read_info_file",
     "registered",
+    "save_default_config_name",
     "tqdm",
     "tree",
     "write_index_file",
+    "write_info_file",
 ]
 
 # Methods of `tfds.core.GeneratorBasedBuilder` that the builder calls or replaces.
@@ -54,4 +64,5 @@ BUILDER_METHODS = (
     "_generate_splits",
     "_get_filename_template",
     "_log_download_bytes",
+    "_log_download_done",
 )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow_datasets as tfds
 
-from imagenet2012_subset.errors import counted
+from imagenet2012_subset.errors import WriteError, counted
 from imagenet2012_subset.find.entries import Entries, decoded
 from imagenet2012_subset.find.source import Origin
 from imagenet2012_subset.imagenet import names
@@ -137,6 +137,9 @@ def plan_split(
       template: names the shards.
       max_examples: keep only this many, the first in source order.
       shuffle: False leaves them in source order.
+
+    Raises:
+      WriteError: if there are to be more shards than images, or fewer than none.
     """
     image_names = decoded(entries.names)[:max_examples]
     order = list(range(len(image_names)))
@@ -156,6 +159,13 @@ def plan_split(
         np.int64,
         len(order),
     )
+    if not 0 <= (shard_config.num_shards or 0) <= len(order):
+        images = counted(len(order), f"{name} image")
+        raise WriteError(
+            "num_shards",
+            f"is {shard_config.num_shards:,}, but there are {images}",
+            "Give a number from 1 up to that of the images, or leave the option out",
+        )
     num_shards = _num_shards(shard_config, int(record_sizes.sum()), len(order))
     ends = get_shard_boundaries(len(order), num_shards)
     return SplitPlan(

@@ -15,6 +15,7 @@ from etils import epath
 from imagenet2012_subset.storage.file import ends_early, unreadable
 from imagenet2012_subset.storage.linux_aio import ALIGNMENT, LinuxAio
 from imagenet2012_subset.storage.queue import Extent
+from imagenet2012_subset.storage.unsupported import NO_ADVICE, tell_unsupported
 
 # To set up direct reads and to end them takes as long as to read a few extents.
 _WORTH_A_SET_UP = 8
@@ -35,7 +36,7 @@ class LocalFile:
         self.size = status.st_size
         self.mtime_ns = status.st_mtime_ns
         # Reads jump from header to header: what follows a header is not wanted.
-        os.posix_fadvise(self._descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+        self._advise(0, 0, os.POSIX_FADV_RANDOM)
         # Direct reads that were set up and are not lent, by capacity and size.
         self._idle: dict[tuple[int, int], list[LinuxAio]] = {}
         self._lock = threading.Lock()
@@ -62,13 +63,19 @@ class LocalFile:
 
     def will_need(self, extent: Extent) -> None:
         """Lets the platform fetch an extent ahead of a later read."""
-        os.posix_fadvise(self._descriptor, *extent, os.POSIX_FADV_WILLNEED)
+        self._advise(*extent, os.POSIX_FADV_WILLNEED)
 
     def will_not_need(self, extent: Extent) -> None:
         """Lets the platform forget the pages that an extent lies on."""
         start = extent.offset // mmap.PAGESIZE * mmap.PAGESIZE
         end = -(-(extent.offset + extent.size) // mmap.PAGESIZE) * mmap.PAGESIZE
-        os.posix_fadvise(self._descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
+        self._advise(start, end - start, os.POSIX_FADV_DONTNEED)
+
+    def _advise(self, offset: int, size: int, advice: int) -> None:
+        try:
+            os.posix_fadvise(self._descriptor, offset, size, advice)
+        except OSError as error:
+            tell_unsupported(self.path, error, NO_ADVICE)
 
     @contextlib.contextmanager
     def queue(self, capacity: int, size: int) -> Iterator[LocalQueue]:

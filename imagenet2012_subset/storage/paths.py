@@ -13,11 +13,16 @@ def is_local(path: epath.Path) -> bool:
     return "://" not in os.fspath(path)
 
 
-def dangling_link(path: epath.Path) -> str | None:
-    """Returns where a link points to that leads nowhere; None for anything else."""
-    if is_local(path) and os.path.islink(path) and not path.exists():
+def link_target(path: epath.Path) -> str | None:
+    """Returns what a symbolic link says; None for anything else."""
+    if is_local(path) and os.path.islink(path):
         return os.readlink(path)
     return None
+
+
+def dangling_link(path: epath.Path) -> str | None:
+    """Returns where a link points to that leads nowhere; None for anything else."""
+    return None if path.exists() else link_target(path)
 
 
 def free_bytes(folder: epath.Path) -> int | None:

@@ -1,5 +1,5 @@
 """From plans to a dataset in its final place.
 
-Imports `plan`, `find`, `storage` and `errors`. Alone creates, moves and removes files
-of a dataset.
+Imports `plan`, `choose`, `find`, `storage` and `errors`. Alone creates, moves and
+removes files of a dataset.
 """
