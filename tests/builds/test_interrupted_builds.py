@@ -16,7 +16,7 @@ import imagenet2012_subset
 from imagenet2012_subset import ArchiveError
 from imagenet2012_subset.find import tar_archive
 from imagenet2012_subset.storage.in_order import read_in_order
-from imagenet2012_subset.write.replace import report_leftovers
+from imagenet2012_subset.write.leftovers import report_leftovers
 from tests.conftest import read_split
 from tests.shared import archives
 
@@ -156,14 +156,6 @@ def test_a_failed_overwrite_puts_the_old_dataset_back(build, small_data):
     folder = pathlib.Path(finished.data_dir)
     assert _shards(folder) == before
     assert [path.name for path in folder.parent.iterdir()] == ["5.0.0"]
-
-
-def test_an_interrupted_overwrite_is_reported(tmp_path):
-    folder = tmp_path / f"replaced.{'0' * 32}_5.0.0"
-    folder.mkdir()
-    (message,) = report_leftovers(tfds.core.Path(tmp_path / "5.0.0"))
-    assert str(folder) in message
-    assert "Rename it to 5.0.0" in message
 
 
 def test_an_archive_that_shrinks_while_it_is_read(build, small_data, monkeypatch):

@@ -7,7 +7,6 @@ import os
 import pathlib
 
 import pytest
-import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset.errors import WriteError
@@ -56,14 +55,6 @@ def test_shards_are_synced_before_they_are_in_their_final_place(
     assert before == shards
 
 
-def test_a_finished_dataset_is_synced_as_a_whole(build, synced):
-    folder = pathlib.Path(build().data_path)
-    paths = [path for path, _ in synced]
-    assert {*folder.iterdir(), folder, folder.parent} <= {*paths}
-    info = folder / "dataset_info.json"
-    assert (info, info.stat().st_size) in synced
-
-
 def test_a_dataset_that_was_there_is_left_alone(build, synced):
     build()
     synced.clear()
@@ -94,18 +85,6 @@ def _fail_from_the_final_place_on(monkeypatch, kind) -> None:
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", fail)
-
-
-@_on_linux
-def test_a_disk_that_does_not_keep_the_infos(build, monkeypatch):
-    finished = pathlib.Path(build().data_path)
-    before = {path.name: path.read_bytes() for path in finished.iterdir()}
-    _fail_from_the_final_place_on(monkeypatch, pathlib.Path.is_file)
-    with pytest.raises(WriteError, match="Invalid argument") as raised:
-        build(download_mode=tfds.GenerateMode.REUSE_CACHE_IF_EXISTS, num_shards=2)
-    assert raised.value.path == str(finished)
-    assert {path.name: path.read_bytes() for path in finished.iterdir()} == before
-    assert list(finished.parent.iterdir()) == [finished]
 
 
 @_on_linux
