@@ -17,9 +17,8 @@ from collections.abc import Sequence
 from etils import epath
 
 from imagenet2012_subset import Builder, DatasetError
-from imagenet2012_subset.check.folder import check_folder
+from imagenet2012_subset.check.folder import check_folder, number_of_images
 from imagenet2012_subset.check.report import Report
-from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
 from imagenet2012_subset.page.write import write_page
 from imagenet2012_subset.version import __version__
 
@@ -56,15 +55,6 @@ def _check(args: argparse.Namespace) -> Report:
 
 def _path(argument: str) -> epath.Path:
     return epath.Path(os.path.expanduser(argument))
-
-
-def _num_images(argument: str) -> int:
-    number = int(argument)
-    if not 1 <= number <= NUM_VALIDATION_IMAGES:
-        raise argparse.ArgumentTypeError(
-            f"{number} is not 1 to {NUM_VALIDATION_IMAGES:,}"
-        )
-    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     dataset.add_argument(
         "--validation_images",
-        type=_num_images,
+        type=number_of_images,
         metavar="N",
         help="how many it should have; by default what the builder noted, or all",
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from etils import epath
 
+from imagenet2012_subset.check.files import read_json
 from imagenet2012_subset.choose.subset_list import (
     PUBLISHED_FINGERPRINTS,
     fingerprint,
@@ -87,15 +87,6 @@ def expected_of(
         is_number_known=num_validation is not None,
         max_examples=max_examples,
     )
-
-
-def read_json(path: epath.Path) -> Mapping[str, Any]:
-    """Returns the object in a JSON file; an empty one if there is no such file."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _noted_sha256(noted: Mapping[str, Any]) -> str | None:

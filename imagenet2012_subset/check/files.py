@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
@@ -69,6 +71,15 @@ def _opened_as(folder: epath.Path, file_format: FileFormat) -> tfds.core.Dataset
         file_format, override=True, override_if_initialized=True
     )
     return builder
+
+
+def read_json(path: epath.Path) -> Mapping[str, Any]:
+    """Returns the object in a JSON file; an empty one if there is no such file."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def missing_shards(builder: tfds.core.DatasetBuilder, split: str) -> list[int]:

@@ -14,6 +14,7 @@ from imagenet2012_subset.check.report import Report
 from imagenet2012_subset.choose.subset_list import read_subset_list
 from imagenet2012_subset.errors import ManualDirError
 from imagenet2012_subset.find.kept_index import folder_in
+from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
 from imagenet2012_subset.storage.paths import is_local
 
 _WHAT_TO_GIVE = (
@@ -72,6 +73,18 @@ def check_folder(
         index_folder=index_folder,
         lists_in=[index_folder] if index_folder else [],
     )
+
+
+def number_of_images(argument: str) -> int:
+    """Returns how many validation images there should be, as a user says it.
+
+    Raises:
+      ValueError: if there cannot be so many.
+    """
+    number = int(argument)
+    if not 1 <= number <= NUM_VALIDATION_IMAGES:
+        raise ValueError(f"there are 1 to {NUM_VALIDATION_IMAGES:,} images")
+    return number
 
 
 def _downloads_beside(folder: epath.Path) -> epath.Path | None:
