@@ -37,11 +37,11 @@ class DatasetError(Exception):
 
 
 class ManualDirError(DatasetError):
-    """The manual directory does not hold the two archives."""
+    """The manual directory lacks the images of a split, in whatever form."""
 
 
 class ArchiveError(DatasetError):
-    """An archive is damaged, incomplete or another one than its name says."""
+    """An archive, or what was extracted of it, is damaged, incomplete or another."""
 
 
 class SubsetListError(DatasetError):

@@ -61,6 +61,8 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
     manual_dir should contain two files: ILSVRC2012_img_train.tar and
     ILSVRC2012_img_val.tar. Both stay as they are, not extracted.
+    Where they are extracted already, it may have the images instead: train/<wnid>/ and
+    val/ (flat or val/<wnid>/), train/<wnid>.tar, or Kaggle's ILSVRC/Data/CLS-LOC/.
     You need to register on http://www.image-net.org/download-images to get
     the links.
     Without internet, put 1percent.txt or 10percent.txt there as well.
@@ -194,7 +196,9 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
 
     def _find(self, dl_manager: tfds.download.DownloadManager) -> Sources:
         return find_sources(
-            manual_dir_of(dl_manager), index_folder=folder_in(dl_manager.download_dir)
+            manual_dir_of(dl_manager),
+            index_folder=folder_in(dl_manager.download_dir),
+            on_choice=print,
         )
 
     def _choose(

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from etils import epath
 from tensorflow_datasets.core import registered
 from tensorflow_datasets.core.constants import CHECKSUMS_FILENAME, INCOMPLETE_PREFIX
 from tensorflow_datasets.core.dataset_builder import (
@@ -14,6 +15,7 @@ from tensorflow_datasets.core.dataset_info import (
     read_from_json as read_info_file,
     write_dataset_info_proto as write_info_file,
 )
+from tensorflow_datasets.core.download import DownloadManager
 from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
 from tensorflow_datasets.core.download.util import DownloadError
@@ -46,6 +48,7 @@ __all__ = [
     "ShardedFileTemplate",
     "Size",
     "UrlInfo",
+    "asked_manual_dir",
     "get_shard_boundaries",
     "index_file_path",
     "read_info_file",
@@ -56,6 +59,12 @@ __all__ = [
     "write_index_file",
     "write_info_file",
 ]
+
+
+def asked_manual_dir(dl_manager: DownloadManager) -> epath.Path | None:
+    """Returns the folder that a user fills by hand, whether it is there or not."""
+    return dl_manager._manual_dir
+
 
 # Methods of `tfds.core.GeneratorBasedBuilder` that the builder calls or replaces.
 BUILDER_METHODS = (

@@ -16,6 +16,7 @@ from imagenet2012_subset.check.records import Record, UnreadableShard, read_shar
 from imagenet2012_subset.check.report import Report
 from imagenet2012_subset.choose.subset_list import fingerprint
 from imagenet2012_subset.errors import DatasetError, counted
+from imagenet2012_subset.find.entries import decoded
 from imagenet2012_subset.find.manual_dir import find_source
 from imagenet2012_subset.imagenet import jpeg, names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
@@ -83,7 +84,9 @@ def _comparison(
     wanted = expected.names_of(split)
     try:
         source = find_source(manual_dir, original, index_folder)
-        entries = source.index().entries if wanted is None else source.look_up(wanted)
+        if wanted is None:
+            wanted = decoded(source.listing().names)
+        entries = source.look_up(wanted)
     except DatasetError as error:
         _add_error(report, original.file_name, error)
         return None

@@ -54,7 +54,7 @@ def select_validation(
     known = set(wanted)
     extra = [
         name
-        for name in decoded(source.index().entries.names)
+        for name in decoded(source.listing().names)
         if names.validation_number(name) is not None and name not in known
     ]
     if extra:
@@ -62,7 +62,7 @@ def select_validation(
             source.path,
             f"has {counted(len(extra), 'validation image')} outside 1 to "
             f"{num_images:,} ({first_of(extra)})",
-            source.original.how_to_get,
+            source.remedy,
         )
     return images
 
@@ -85,7 +85,7 @@ def _missing(source: Source, missing: Sequence[str], num_wanted: int) -> Archive
         source.path,
         f"lacks {len(missing):,} of {num_wanted:,} images ({first_of(missing)}); "
         f"{source.describe()}{_what_it_is(source)}",
-        f"{source.original.how_to_get}; `python -m imagenet2012_subset check` says "
+        f"{source.remedy}; `python -m imagenet2012_subset check` says "
         "what a directory holds",
     )
 
@@ -96,14 +96,14 @@ def _repeated(source: Source, found_names: Sequence[str]) -> ArchiveError:
     return ArchiveError(
         source.path,
         f"has {counted(len(repeated), 'image')} more than once ({first_of(repeated)})",
-        f"Which one is right cannot be told. {source.original.how_to_get}",
+        f"Which one is right cannot be told. {source.remedy}",
     )
 
 
 def _what_it_is(source: Source) -> str:
     """Returns a guess at what somebody put in the original's place."""
-    index = source.index()
-    found = index.entries.names
+    listing = source.listing()
+    found = listing.names
     training = np.char.startswith(found, b"n")
     num_validation = int(np.char.startswith(found, b"ILSVRC2012_val_").sum())
     num_test = int(np.char.startswith(found, b"ILSVRC2012_test_").sum())
@@ -123,6 +123,6 @@ def _what_it_is(source: Source) -> str:
     if num_test:
         return ". It holds the test images, which have no labels"
     if not len(found):
-        others = ", ".join(index.others) or "nothing"
+        others = ", ".join(listing.others) or "nothing"
         return f". It holds no ImageNet image, but {others}"
     return ""

@@ -15,8 +15,8 @@ class Entry(NamedTuple):
 
     Attributes:
       name: its file name without folders, such as `n01440764_18.JPEG`.
-      file: which of the source's files it is in; 0 where there is one.
-      offset: of its first byte from the start of that file, in bytes.
+      file: in a tree, which of its layouts has it; 0 in an archive.
+      offset: of its first byte from the start of the file it is in, in bytes.
       size: its length in bytes.
       seal: by which its source knows that it is still what was found.
     """

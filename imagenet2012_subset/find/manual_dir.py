@@ -1,22 +1,29 @@
-"""What lies in the folder that users fill by hand: opened, or explained."""
+"""What lies in the folder that users fill by hand: opened, or explained.
+
+Here alone it is decided in which form the images of a split are taken.
+"""
 
 from __future__ import annotations
 
 import codecs
 import difflib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset.errors import ManualDirError
+from imagenet2012_subset.errors import DatasetError, ManualDirError, first_of
+from imagenet2012_subset.find.forms import find_forms, what_will_do
 from imagenet2012_subset.find.source import Source
 from imagenet2012_subset.find.tar_archive import TarArchive
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.open import open_file
-from imagenet2012_subset.storage.paths import dangling_link
+from imagenet2012_subset.storage.paths import dangling_link, irregular, is_local
+from imagenet2012_subset.tfds_internals import asked_manual_dir
 
+_HOW_TO_GET = "; ".join(one.how_to_get for one in (TRAINING, VALIDATION))
 _FOREIGN_STARTS = {
     b"\x1f\x8b": "is compressed with gzip (decompress it: gunzip)",
     b"BZh": "is compressed with bzip2 (decompress it: bunzip2)",
@@ -29,6 +36,23 @@ _UNFINISHED = (".part", ".crdownload", ".download", ".partial", ".aria2", ".tmp"
 _WEB_PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<script")
 
 
+class Choice(NamedTuple):
+    """Where the images of a split are taken from.
+
+    Attributes:
+      source: these images.
+      passed_over: in words, what else there is of the split, which is not taken.
+    """
+
+    source: Source
+    passed_over: tuple[str, ...]
+
+    def __str__(self) -> str:
+        source = self.source
+        others = f"; not the {first_of(self.passed_over)}" if self.passed_over else ""
+        return f"from {source.path} ({source.form}{others})"
+
+
 class Sources(NamedTuple):
     """Where the images of both splits are."""
 
@@ -37,21 +61,26 @@ class Sources(NamedTuple):
 
 
 def find_sources(
-    manual_dir: epath.Path, index_folder: epath.Path | None = None
+    manual_dir: epath.Path,
+    index_folder: epath.Path | None = None,
+    on_choice: Callable[[str], object] = lambda line: None,
 ) -> Sources:
     """Opens what the folder has of each split; reads no image.
 
     Args:
       manual_dir: the folder.
       index_folder: where what lies in the archives is kept; None keeps nothing.
+      on_choice: called with a line that says which was chosen of what is there.
 
     Raises:
       ManualDirError: if it lacks the images of a split, or has something else instead.
       ArchiveError: if an archive cannot be opened.
     """
-    return Sources(
-        *(find_source(manual_dir, one, index_folder) for one in (TRAINING, VALIDATION))
+    training, validation = (
+        choose_source(manual_dir, one, index_folder) for one in (TRAINING, VALIDATION)
     )
+    on_choice(f"Takes training images {training}, validation images {validation}")
+    return Sources(training.source, validation.source)
 
 
 def find_source(
@@ -65,7 +94,42 @@ def find_source(
       ManualDirError: as `find_sources`.
       ArchiveError: likewise.
     """
-    return TarArchive(_open_original(manual_dir, original), original, index_folder)
+    return choose_source(manual_dir, original, index_folder).source
+
+
+def choose_source(
+    manual_dir: epath.Path,
+    original: Original,
+    index_folder: epath.Path | None = None,
+) -> Choice:
+    """Opens what the folder has of one split: the archive where it is there.
+
+    Raises:
+      ManualDirError: as `find_sources`.
+      ArchiveError: likewise.
+    """
+    _ensure_folder(manual_dir)
+    path = manual_dir / original.file_name
+    forms, problems = find_forms(manual_dir, original, index_folder)
+    with_images = tuple(form.what for form in forms if form.has_images)
+    if path.exists() or dangling_link(path):
+        try:
+            file = _open_original(path, original)
+        except DatasetError as error:
+            if not with_images:
+                raise
+            remedy = f"{error.remedy}; or move it away, to take the {with_images[0]}"
+            raise type(error)(error.path, error.problem, remedy) from error
+        return Choice(TarArchive(file, original, index_folder), with_images)
+    if not forms and problems:
+        raise problems[0]
+    if not forms:
+        raise ManualDirError(
+            path,
+            f"does not exist{_similar(manual_dir, original)}",
+            f"{original.how_to_get}. {what_will_do(original)}",
+        )
+    return Choice(forms[0].source(), with_images[1:])
 
 
 def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> epath.Path:
@@ -83,25 +147,28 @@ def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> epath.Path:
             "Give a directory that is readable for the user who builds the dataset",
         ) from error
     except AssertionError as error:
-        problem = str(error).partition(". ")[0]
-        remedy = "; ".join(one.how_to_get for one in (TRAINING, VALIDATION))
-        raise ManualDirError("manual_dir", problem, remedy) from error
+        path = asked_manual_dir(dl_manager)
+        if path is None:
+            raise ManualDirError("manual_dir", "is not given", _HOW_TO_GET) from error
+        _ensure_folder(path)
+        raise ManualDirError(path, "is empty", _HOW_TO_GET) from error
 
 
-def _open_original(manual_dir: epath.Path, original: Original) -> File:
-    path = manual_dir / original.file_name
-    if not path.exists():
-        if target := dangling_link(path):
-            raise ManualDirError(
-                path,
-                f"is a link to {target}, which does not exist",
-                "Let it point to the archive",
-            )
+def _ensure_folder(manual_dir: epath.Path) -> None:
+    # Folders of remote storage are there once there is something in them.
+    if is_local(manual_dir) and not manual_dir.is_dir():
+        problem = "is no directory" if manual_dir.exists() else "does not exist"
+        raise ManualDirError(manual_dir, problem, _HOW_TO_GET)
+
+
+def _open_original(path: epath.Path, original: Original) -> File:
+    if target := dangling_link(path):
         raise ManualDirError(
-            path, f"does not exist{_similar(manual_dir, original)}", original.how_to_get
+            path,
+            f"is a link to {target}, which does not exist",
+            "Let it point to the archive",
         )
-    if not path.is_file():
-        what = "a directory" if path.is_dir() else "no regular file"
+    if what := irregular(path):
         raise ManualDirError(
             path,
             f"is {what}, but the archive itself is wanted",

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 from etils import epath
 
 from imagenet2012_subset.errors import DatasetError
@@ -14,8 +16,23 @@ from imagenet2012_subset.imagenet.originals import Original
 
 
 @dataclasses.dataclass(frozen=True)
+class Listing:
+    """What a source is seen to hold, to tell the user of it.
+
+    Attributes:
+      names: bytes, shape (n,): of everything with a name that ImageNet gives to images.
+      num_others: how many other files there are.
+      others: the first few of these, names with folders.
+    """
+
+    names: npt.NDArray[np.bytes_]
+    num_others: int = 0
+    others: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
 class Index:
-    """All that a source holds.
+    """All that an archive holds.
 
     Attributes:
       entries: everything with a name that ImageNet gives to images, in source order.
@@ -27,6 +44,11 @@ class Index:
     entries: Entries
     num_others: int = 0
     others: tuple[str, ...] = ()
+
+    @property
+    def listing(self) -> Listing:
+        """The same without places and sizes."""
+        return Listing(self.entries.names, self.num_others, self.others)
 
 
 class Origin(Protocol):
@@ -46,11 +68,19 @@ class Source(Protocol):
     Attributes:
       path: what to name in an error.
       original: the published archive whose images these are.
+      form: how the images lie there, in a few words.
+      remedy: what to do where images are missing.
       size: the length in bytes of what was downloaded; None if it is taken apart.
     """
 
     path: epath.Path
     original: Original
+
+    @property
+    def form(self) -> str: ...
+
+    @property
+    def remedy(self) -> str: ...
 
     @property
     def size(self) -> int | None: ...
@@ -62,7 +92,7 @@ class Source(Protocol):
     def describe(self) -> str:
         """Returns what the user has, and how it differs from the original, in words."""
 
-    def index(self) -> Index:
+    def listing(self) -> Listing:
         """Returns all that is there, which may take a while the first time.
 
         Raises:
@@ -75,7 +105,7 @@ class Source(Protocol):
         They may be fewer than the names, and some names may be there more than once.
 
         Raises:
-          ArchiveError: as `index`.
+          ArchiveError: as `listing`; or if what has such a name cannot be an image.
         """
 
     def read_in_order(self, entries: Entries) -> Iterator[memoryview]:

@@ -7,16 +7,16 @@ import functools
 import hashlib
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from etils import epath
 
 from imagenet2012_subset.errors import LEAVE_ALONE, SEE_DAMAGE, ArchiveError
 from imagenet2012_subset.find import kept_index
 from imagenet2012_subset.find.entries import Entries, Entry
-from imagenet2012_subset.find.source import Index
+from imagenet2012_subset.find.source import Index, Listing
 from imagenet2012_subset.find.tar_index import index_tar, seal
-from imagenet2012_subset.imagenet.names import IMAGE_PATH
+from imagenet2012_subset.imagenet.names import parse_path
 from imagenet2012_subset.imagenet.originals import Original
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.in_order import read_in_order
@@ -70,7 +70,7 @@ class TarOrigin:
             raise ArchiveError(
                 self.path,
                 f"changed while the dataset was being built: it had {self.size:,} "
-                f"bytes, and now has {archive.size:,}",
+                f"bytes, and now has {archive.file.size:,}",
                 f"Let it be; {LEAVE_ALONE}",
             )
         return archive
@@ -96,23 +96,42 @@ class TarArchive:
         self.path = file.path
         self.file = file
         self.original = original
-        self.size = file.size
         self._index_folder = index_folder
+
+    @property
+    def size(self) -> int | None:
+        return self.file.size
 
     @property
     def origin(self) -> TarOrigin:
         return TarOrigin(
             os.fspath(self.path),
-            self.size,
+            self.file.size,
             self.file.mtime_ns,
             self.original,
             os.fspath(self._index_folder) if self._index_folder else None,
         )
 
+    @property
+    def form(self) -> str:
+        return "a tar, not extracted"
+
+    @property
+    def remedy(self) -> str:
+        return self.original.how_to_get
+
     def describe(self) -> str:
-        return f"it has {self.size:,} bytes, the original {self.original.size:,}"
+        return f"it has {self.file.size:,} bytes, the original {self.original.size:,}"
+
+    def listing(self) -> Listing:
+        return self.index().listing
 
     def index(self) -> Index:
+        """Returns all that is there and where, which takes a while the first time.
+
+        Raises:
+          ArchiveError: as `listing`.
+        """
         return self._index
 
     @functools.cached_property
@@ -120,15 +139,18 @@ class TarArchive:
         if kept := kept_index.load(self._index_folder, self.file):
             return kept
         with tqdm(
-            total=self.size,
+            total=self.file.size,
             desc=f"Locating images in {self.path.name}",
             unit="B",
             unit_scale=True,
             leave=False,
         ) as bar:
-            found = index_tar(self.file, on_progress=bar.update)
+            found = self._find(bar.update)
         kept_index.save(self._index_folder, self.file, found)
         return found
+
+    def _find(self, on_progress: Callable[[int], None]) -> Index:
+        return index_tar(self.file, on_progress=on_progress)
 
     def look_up(self, names: Sequence[str]) -> Entries:
         entries = self.index().entries
@@ -165,39 +187,42 @@ class TarArchive:
         )
 
     def _is_another(self, entry: Entry) -> ArchiveError:
-        what = f"{entry.name} at byte {entry.offset:,}"
+        path, offset, _ = self.file.place(entry.offset)
+        what = f"{entry.name} at byte {offset:,}"
         if self._index_folder:
             index = kept_index.index_path(self._index_folder, self.path)
             now = open_file(self.path)
             unchanged = (now.size, now.mtime_ns) == (self.size, self.file.mtime_ns)
             if unchanged and index.exists():
                 remedy = _WRONG_INDEX.format(index=index)
-                return ArchiveError(self.path, f"does not have {what}", remedy)
-        return ArchiveError(self.path, f"no longer has {what}", _CHANGED)
+                return ArchiveError(path, f"does not have {what}", remedy)
+        return ArchiveError(path, f"no longer has {what}", _CHANGED)
 
-    def sha256(self) -> str:
+    def sha256(self) -> str | None:
         digest = hashlib.sha256()
         with tqdm(
-            total=self.size,
+            total=self.file.size,
             desc=f"sha256 {self.path.name}",
             unit="B",
             unit_scale=True,
             leave=False,
         ) as bar:
-            for start in range(0, self.size, _HASH_BYTES):
-                stretch = self.file.read(start, min(_HASH_BYTES, self.size - start))
+            size = self.file.size
+            for start in range(0, size, _HASH_BYTES):
+                stretch = self.file.read(start, min(_HASH_BYTES, size - start))
                 digest.update(stretch)
                 bar.update(len(stretch))
         return digest.hexdigest()
 
     def damaged(self, entry: Entry, problem: str) -> ArchiveError:
+        path, offset, _ = self.file.place(entry.offset)
         return ArchiveError(
-            self.path,
-            f"{entry.name}, {entry.size:,} bytes at byte {entry.offset:,}, {problem}",
+            path,
+            f"{entry.name}, {entry.size:,} bytes at byte {offset:,}, {problem}",
             SEE_DAMAGE,
         )
 
 
 def _image_name(path: bytes) -> bytes | None:
-    match = IMAGE_PATH.fullmatch(path)
-    return match[1] if match else None
+    said = parse_path(path)
+    return said.name if said else None

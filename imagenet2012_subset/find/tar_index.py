@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.find.entries import Entries
 from imagenet2012_subset.find.source import Index
-from imagenet2012_subset.imagenet.names import IMAGE_PATH
+from imagenet2012_subset.imagenet.names import belies, parse_path
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.tar.flat import walk_flat
 from imagenet2012_subset.tar.members import Tar, TarMembers
@@ -54,19 +55,45 @@ def index_tar(
     ]
     direct = members.take([i for i, is_tar in enumerate(are_tars) if not is_tar])
     note(file.size - reported - sum(tar.end - tar.start for tar in tars))
+    inner_parts = _index_each(file, tars, in_flight, note)
+    return _joined([_sort_out(file, direct), *inner_parts])
 
+
+def index_tars(
+    file: File,
+    tars: Sequence[Tar],
+    *,
+    on_progress: Callable[[int], None] = no_progress,
+) -> Index:
+    """Finds every image in tars of which it is known where they lie in a file.
+
+    Raises:
+      ArchiveError: as `index_tar`.
+    """
+    return _joined(_index_each(file, tars, IN_FLIGHT, on_progress))
+
+
+def _index_each(
+    file: File,
+    tars: Sequence[Tar],
+    in_flight: int,
+    on_progress: Callable[[int], None],
+) -> list[Index]:
     found_in = {}
     pieces = [Piece(file, tar, tar.start, tar.end) for tar in tars]
     for piece in walk(
         file,
         pieces,
         in_flight=min(in_flight, max(1, len(pieces))),
-        on_progress=note,
+        on_progress=on_progress,
     ):
         if piece.error:
             raise piece.error
-        found_in[piece.tar] = _sort_out(piece.members)
-    parts = [_sort_out(direct), *(found_in[tar] for tar in tars)]
+        found_in[piece.tar] = _sort_out(file, piece.members)
+    return [found_in[tar] for tar in tars]
+
+
+def _joined(parts: Sequence[Index]) -> Index:
     others = [name for part in parts for name in part.others]
     return Index(
         entries=Entries.concatenate([part.entries for part in parts]),
@@ -80,13 +107,17 @@ def seal(name: bytes, header_crc: int) -> int:
     return zlib.crc32(name, header_crc)
 
 
-def _sort_out(members: TarMembers) -> Index:
+def _sort_out(file: File, members: TarMembers) -> Index:
     """Tells images from other files; in columns, as there are more than a million."""
-    paths = list(map(IMAGE_PATH.fullmatch, members.names))
+    paths = list(map(parse_path, members.names))
     others = [name for name, path in zip(members.names, paths, strict=True) if not path]
     if others:
         members = members.take([i for i, path in enumerate(paths) if path])
-    names = [path[1] for path in paths if path]
+    images = [path for path in paths if path]
+    names = [image.name for image in images]
+    for image in images:
+        if image.appended:
+            _check_appended(file, image.name.decode(), image.appended.decode())
     return Index(
         entries=Entries.from_columns(
             names=names,
@@ -98,6 +129,15 @@ def _sort_out(members: TarMembers) -> Index:
         num_others=len(others),
         others=tuple(name.decode(errors="replace") for name in others[:_MAX_OTHERS]),
     )
+
+
+def _check_appended(file: File, name: str, appended: str) -> None:
+    if truth := belies(name, appended):
+        raise ArchiveError(
+            file.path,
+            f"has {name} with {appended} appended to its name, but it is of {truth}",
+            "Find out which image it is, or download the original",
+        )
 
 
 def _is_tar(name: bytes) -> bool:

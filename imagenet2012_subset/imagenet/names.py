@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 from etils import epath
@@ -14,12 +15,16 @@ _VALIDATION_LABELS = "datasets/imagenet2012/validation_labels.txt"
 
 NUM_VALIDATION_IMAGES = 50_000
 
+_WNID = re.compile(r"n\d{8}", re.ASCII)
 _TRAINING_NAME = re.compile(r"(n\d{8})_\d{1,10}\.JPEG", re.ASCII)
 _VALIDATION_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG", re.ASCII)
 
-# Any path whose last part ImageNet gives to an image, of whatever split and synset.
-IMAGE_PATH = re.compile(
-    rb"(?:.*/)?((?:n\d{8}_\d{1,10}|ILSVRC2012_(?:val|test)_\d{8})\.JPEG)", re.DOTALL
+# Any path whose last part is what an image is called, of whatever split and synset: the
+# name without its suffix, and the wnid where it is appended, as the Hugging Face hub's
+# archives do.
+_IMAGE_PATH = re.compile(
+    rb"(?:.*/)?(n\d{8}_\d{1,10}|ILSVRC2012_(?:val|test)_\d{8})(?:_(n\d{8}))?\.JPEG",
+    re.DOTALL,
 )
 
 
@@ -71,6 +76,42 @@ def wnid(name: str) -> str:
     if number is None or not 1 <= number <= NUM_VALIDATION_IMAGES:
         raise ValueError(f"{name!r} names no training or validation image of ImageNet")
     return validation_wnids()[number - 1]
+
+
+class ImagePath(NamedTuple):
+    """What a file's path says of the image in it.
+
+    Attributes:
+      name: what ImageNet calls the image, such as `n01440764_18.JPEG`.
+      appended: the wnid that somebody appended, as in `n01440764_18_n01440764.JPEG`.
+    """
+
+    name: bytes
+    appended: bytes | None
+
+
+def parse_path(path: bytes) -> ImagePath | None:
+    """Returns what the last part of a path says; None if it names no image."""
+    if not (match := _IMAGE_PATH.fullmatch(path)):
+        return None
+    return ImagePath(match[1] + b".JPEG", match[2])
+
+
+def is_wnid(name: str) -> bool:
+    """Whether a folder's name is a WordNet id, of the 1,000 or another."""
+    return _WNID.fullmatch(name) is not None
+
+
+def belies(name: str, said: str) -> str | None:
+    """Returns an image's class where `said`, a folder or a suffix, is another one.
+
+    None where they agree, and where the image has no known class.
+    """
+    try:
+        truth = wnid(name)
+    except ValueError:
+        return None
+    return truth if truth != said else None
 
 
 def validation_name(number: int) -> str:

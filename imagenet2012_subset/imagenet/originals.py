@@ -6,6 +6,7 @@ import dataclasses
 
 from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
 
+_BLOCK = 512  # Of a tar.
 _HOW_TO_GET = (
     "Register on https://image-net.org/download-images, download {name} "
     "(ILSVRC 2012, {what}) and place it there"
@@ -29,6 +30,14 @@ class Original:
     size: int
     sha256: str
     num_images: int
+
+    @property
+    def mean_image_bytes(self) -> float:
+        """The average length of an image in bytes.
+
+        An image in a tar has a header before it, and on average half a block behind.
+        """
+        return self.size / self.num_images - 1.5 * _BLOCK
 
     @property
     def how_to_get(self) -> str:

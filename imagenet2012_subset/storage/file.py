@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from etils import epath
 
@@ -11,6 +11,20 @@ from imagenet2012_subset.errors import LEAVE_ALONE, ArchiveError
 from imagenet2012_subset.storage.queue import ReadQueue
 
 _CHANGED = f"The file changed or its disk failed while it was being read; {LEAVE_ALONE}"
+
+
+class Place(NamedTuple):
+    """A byte of a file on the disk.
+
+    Attributes:
+      path: the file.
+      offset: of the byte from the file's start.
+      size: of the file in bytes.
+    """
+
+    path: epath.Path
+    offset: int
+    size: int
 
 
 class File(Protocol):
@@ -32,6 +46,9 @@ class File(Protocol):
         Raises:
           ArchiveError: if the file cannot be read or ends before that.
         """
+
+    def place(self, offset: int) -> Place:
+        """Returns what to tell the user of a byte: where on the disk it is."""
 
     def queue(
         self, capacity: int, size: int

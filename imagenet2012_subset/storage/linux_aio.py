@@ -131,6 +131,7 @@ class LinuxAio:
         slots: npt.NDArray[np.int64],
         offsets: npt.NDArray[np.int64],
         lengths: npt.NDArray[np.int64],
+        descriptors: npt.NDArray[np.int64] | None = None,
     ) -> int:
         """Starts to fill slots, each from an offset of its own.
 
@@ -138,12 +139,16 @@ class LinuxAio:
           slots: which of them; none that is under way.
           offsets: where to read from, multiples of `ALIGNMENT`, in bytes.
           lengths: how much to read, likewise; not more than a slot takes.
+          descriptors: of files opened for direct reads, one for each slot; by default
+            the file that this was made for. They may be closed as soon as this returns.
 
         Returns:
           How many were started; fewer than all if the kernel takes no more.
         """
         self._requests["offset"][slots] = offsets
         self._requests["length"][slots] = lengths
+        if descriptors is not None:
+            self._requests["descriptor"][slots] = descriptors
         pointers = self._pointers[slots]
         num_started = 0
         start = time.perf_counter()

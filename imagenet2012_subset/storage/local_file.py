@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from etils import epath
 
-from imagenet2012_subset.storage.file import ends_early, unreadable
+from imagenet2012_subset.storage.file import Place, ends_early, unreadable
 from imagenet2012_subset.storage.linux_aio import ALIGNMENT, LinuxAio
 from imagenet2012_subset.storage.queue import Extent
 from imagenet2012_subset.storage.unsupported import NO_ADVICE, tell_unsupported
@@ -76,6 +76,9 @@ class LocalFile:
             os.posix_fadvise(self._descriptor, offset, size, advice)
         except OSError as error:
             tell_unsupported(self.path, error, NO_ADVICE)
+
+    def place(self, offset: int) -> Place:
+        return Place(self.path, offset, self.size)
 
     @contextlib.contextmanager
     def queue(self, capacity: int, size: int) -> Iterator[LocalQueue]:

@@ -7,6 +7,8 @@ import shutil
 
 from etils import epath
 
+from imagenet2012_subset.storage.folders import status
+
 
 def is_local(path: epath.Path) -> bool:
     """Whether the platform's own calls can open a path: it is no URL, as `gs://` is."""
@@ -23,6 +25,17 @@ def link_target(path: epath.Path) -> str | None:
 def dangling_link(path: epath.Path) -> str | None:
     """Returns where a link points to that leads nowhere; None for anything else."""
     return None if path.exists() else link_target(path)
+
+
+def irregular(path: epath.Path) -> str | None:
+    """Returns what a path is that is no file, such as `a FIFO`; None for a file.
+
+    Raises:
+      OSError: if it cannot be looked up.
+    """
+    if is_local(path):
+        return status(os.fspath(path)).what
+    return None if path.is_file() else "no file"
 
 
 def free_bytes(folder: epath.Path) -> int | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from etils import epath
 
-from imagenet2012_subset.storage.file import ends_early, unreadable
+from imagenet2012_subset.storage.file import File, Place, ends_early, unreadable
 from imagenet2012_subset.storage.queue import Extent
 
 # Where the platform takes no advice on what to read ahead, threads keep several reads
@@ -48,6 +48,9 @@ class PortableFile:
             raise ends_early(self.path, offset + len(data))
         return data
 
+    def place(self, offset: int) -> Place:
+        return Place(self.path, offset, self.size)
+
     @contextlib.contextmanager
     def queue(self, capacity: int, size: int) -> Iterator[ThreadedQueue]:
         del capacity, size
@@ -57,9 +60,7 @@ class PortableFile:
 class ThreadedQueue:
     """A `ReadQueue` whose reads wait in threads."""
 
-    def __init__(
-        self, file: PortableFile, threads: concurrent.futures.ThreadPoolExecutor
-    ):
+    def __init__(self, file: File, threads: concurrent.futures.ThreadPoolExecutor):
         self._file = file
         self._threads = threads
         self._done: queue.SimpleQueue[tuple[int, bytes | Exception]]

@@ -150,9 +150,10 @@ def read_any(
         raise _invalid(file, start, "bad checksum, size or type")
     pax_globals.update(tar.pax_headers)
     if member.issparse():
+        path, at, _ = file.place(start)
         raise ArchiveError(
-            file.path,
-            f"{member.name} at byte {start:,} is a GNU sparse member",
+            path,
+            f"{member.name} at byte {at:,} is a GNU sparse member",
             "Make the archive again without --sparse, or download the original",
         )
     name = member.name.encode("utf-8", "surrogateescape") if member.isreg() else None
@@ -192,7 +193,7 @@ class _HeaderSource(io.RawIOBase):
     def __init__(self, file: File, position: int, end: int):
         super().__init__()
         self._file = file
-        self._position = position
+        self._start = self._position = position
         self._end = end
 
     def seekable(self) -> bool:
@@ -215,14 +216,19 @@ class _HeaderSource(io.RawIOBase):
                 self._file, self._position, f"an extension header of {size:,} bytes"
             )
         size = max(0, min(size, self._end - self._position))
+        if self._position < self._start:
+            # Whether the tar reaches up to the header, which is no question here. Of a
+            # tar among others what lies before is not its own.
+            return bytes(min(size, self._start - self._position))
         data = self._file.read(self._position, size)
         self._position += size
         return data
 
 
 def _invalid(file: File, offset: int, reason: str) -> ArchiveError:
+    path, at, size = file.place(offset)
     return ArchiveError(
-        file.path,
-        f"has no valid tar header at byte {offset:,} of {file.size:,} ({reason})",
+        path,
+        f"has no valid tar header at byte {at:,} of {size:,} ({reason})",
         SEE_DAMAGE,
     )

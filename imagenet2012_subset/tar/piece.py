@@ -112,9 +112,11 @@ class Piece:
             self.error = self._cut_off("a header", self.position, BLOCK)
 
     def _cut_off(self, what: str, offset: int, size: int) -> ArchiveError:
+        path, end, _ = self._file.place(self.tar.end)
+        at = end - self.tar.end + offset
         return ArchiveError(
-            self._file.path,
-            f"is cut off or damaged: {what} takes {size:,} bytes from byte "
-            f"{offset:,}, but {self.tar.name} ends at byte {self.tar.end:,}",
+            path,
+            f"is cut off or damaged: {what} takes {size:,} bytes from byte {at:,}, "
+            f"but {self.tar.name} ends at byte {end:,}",
             "Download the archive again (curl -C - or wget -c resume a download)",
         )

@@ -1,0 +1,183 @@
+"""Puts the small data into a folder in each form in which people have ImageNet."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from tests.conftest import SmallData
+from tests.shared import archives
+
+Form = Callable[[SmallData, pathlib.Path], None]
+
+_KAGGLE = "ILSVRC/Data/CLS-LOC"
+_CHALLENGE = f"imagenet-object-localization-challenge/{_KAGGLE}"
+
+
+def images(data: SmallData) -> Iterator[tuple[str, bytes]]:
+    for of_synset in data.training.values():
+        yield from of_synset
+
+
+def appended(name: str) -> str:
+    return f"{name.removesuffix('.JPEG')}_{names.wnid(name)}.JPEG"
+
+
+def write(path: pathlib.Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def training_tar(data: SmallData, folder: pathlib.Path) -> None:
+    write(folder / TRAINING.file_name, archives.training_tar(data.training))
+
+
+def validation_tar(data: SmallData, folder: pathlib.Path) -> None:
+    write(folder / VALIDATION.file_name, archives.tar_bytes(data.validation))
+
+
+def synset_tars(where: str) -> Form:
+    """As the outer training tar extracts."""
+
+    def lay_out(data: SmallData, folder: pathlib.Path) -> None:
+        tar = archives.training_tar(data.training)
+        with tarfile.open(fileobj=io.BytesIO(tar)) as outer:
+            outer.extractall(folder / where, filter="data")
+
+    return lay_out
+
+
+def training_tree(where: str) -> Form:
+    """As the well-known scripts extract: a folder for each tar, which is removed."""
+
+    def lay_out(data: SmallData, folder: pathlib.Path) -> None:
+        synset_tars(where)(data, folder)
+        for tar in (folder / where).glob("n*.tar"):
+            with tarfile.open(tar) as inner:
+                inner.extractall(tar.with_suffix(""), filter="data")
+            tar.unlink()
+
+    return lay_out
+
+
+def validation_flat(where: str) -> Form:
+    def lay_out(data: SmallData, folder: pathlib.Path) -> None:
+        with tarfile.open(
+            fileobj=io.BytesIO(archives.tar_bytes(data.validation))
+        ) as tar:
+            tar.extractall(folder / where, filter="data")
+
+    return lay_out
+
+
+def validation_sorted(where: str) -> Form:
+    """As torchvision and valprep.sh sort; some of the other synsets have none."""
+
+    def lay_out(data: SmallData, folder: pathlib.Path) -> None:
+        for wnid in names.wnids()[::100]:
+            (folder / where / wnid).mkdir(parents=True, exist_ok=True)
+        for name, content in data.validation:
+            write(folder / where / names.wnid(name) / name, content)
+
+    return lay_out
+
+
+def training_appended(*where: str) -> Form:
+    """As the Hugging Face hub's archives extract, one after the other into folders."""
+
+    def lay_out(data: SmallData, folder: pathlib.Path) -> None:
+        for number, (name, content) in enumerate(images(data)):
+            write(folder / where[number % len(where)] / appended(name), content)
+
+    return lay_out
+
+
+def training_appended_sorted(data: SmallData, folder: pathlib.Path) -> None:
+    for name, content in images(data):
+        write(folder / "train" / names.wnid(name) / appended(name), content)
+
+
+def validation_appended(where: str) -> Form:
+    def lay_out(data: SmallData, folder: pathlib.Path) -> None:
+        for name, content in data.validation:
+            write(folder / where / appended(name), content)
+
+    return lay_out
+
+
+def linked(form: Form, where: str) -> Form:
+    """The form elsewhere, and in the folder a link to it."""
+
+    def lay_out(data: SmallData, folder: pathlib.Path) -> None:
+        elsewhere = folder.parent / f"{folder.name}_disk"
+        form(data, elsewhere)
+        (folder / where).symlink_to(elsewhere / where)
+
+    return lay_out
+
+
+TRAINING_FORMS: Mapping[str, Form] = {
+    "the tar": training_tar,
+    "train/<wnid>/": training_tree("train"),
+    "ILSVRC2012_img_train/<wnid>/": training_tree("ILSVRC2012_img_train"),
+    "<wnid>/": training_tree(""),
+    "Kaggle's": training_tree(f"{_KAGGLE}/train"),
+    "Kaggle's, in its folder": training_tree(f"{_CHALLENGE}/train"),
+    "Kaggle's ILSVRC": training_tree("Data/CLS-LOC/train"),
+    "ImageNet/": training_tree("ImageNet/train"),
+    "synset tars": synset_tars("train"),
+    "synset tars in ILSVRC2012_img_train/": synset_tars("ILSVRC2012_img_train"),
+    "synset tars in the folder itself": synset_tars(""),
+    "wnid appended, flat": training_appended("train"),
+    "wnid appended, as extracted": training_appended(""),
+    "wnid appended, as extracted into five": training_appended(
+        *(f"data/train_images_{number}" for number in range(5))
+    ),
+    "wnid appended, sorted": training_appended_sorted,
+    "a link": linked(training_tree("train"), "train"),
+    "a link to synset tars": linked(synset_tars("train"), "train"),
+}
+VALIDATION_FORMS: Mapping[str, Form] = {
+    "the tar": validation_tar,
+    "val/": validation_flat("val"),
+    "val/<wnid>/": validation_sorted("val"),
+    "ILSVRC2012_img_val/": validation_flat("ILSVRC2012_img_val"),
+    "ILSVRC2012_val/<wnid>/": validation_sorted("ILSVRC2012_val"),
+    "in the folder itself": validation_flat(""),
+    "Kaggle's": validation_flat(f"{_KAGGLE}/val"),
+    "Kaggle's, in its folder": validation_flat(f"{_CHALLENGE}/val"),
+    "Kaggle's ILSVRC": validation_flat("Data/CLS-LOC/val"),
+    "ImageNet/": validation_sorted("ImageNet/val"),
+    "wnid appended": validation_appended("val"),
+    "wnid appended, as extracted": validation_appended(""),
+    "wnid appended, in a folder": validation_appended("data/val_images"),
+    "a link": linked(validation_flat("val"), "val"),
+}
+
+# What the tools that people extract with leave behind, and what systems add.
+LEFTOVERS: Mapping[str, bytes] = {
+    "meta.bin": b"PK\x03\x04",
+    "ILSVRC2012_devkit_t12.tar.gz": b"\x1f\x8b",
+    "val/valprep.sh": b"mkdir -p n01440764\n",
+    "train/.DS_Store": b"\0\0\0\1Bud1",
+    "train/n01440764/.DS_Store": b"\0\0\0\1Bud1",
+    "train/n01440764/._n01440764_7.JPEG": b"\0\5\x16\7",
+    "val/._ILSVRC2012_val_00000001.JPEG": b"\0\5\x16\7",
+    "__MACOSX/train/n01440764/._n01440764_7.JPEG": b"\0\5\x16\7",
+    "LOC_val_solution.csv": b"ImageId,PredictionString\n",
+    "LOC_synset_mapping.txt": b"n01440764 tench, Tinca tinca\n",
+    "ILSVRC/Annotations/CLS-LOC/val/ILSVRC2012_val_00000001.xml": b"<annotation/>",
+    "ILSVRC/ImageSets/CLS-LOC/val.txt": b"ILSVRC2012_val_00000001 1\n",
+    "test/ILSVRC2012_test_00000001.JPEG": b"",
+}
+
+
+def leave(folder: pathlib.Path, leftover: str) -> None:
+    """Puts a leftover there, unless one of its folders is something else."""
+    path = folder / leftover
+    if all(part.is_dir() or not part.exists() for part in path.parents):
+        write(path, LEFTOVERS[leftover])
