@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
+import os
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -25,9 +25,11 @@ from imagenet2012_subset.plan.records import RecordSerializer
 from imagenet2012_subset.plan.splits import SplitPlan, plan_split, summary
 from imagenet2012_subset.read.data_source import readable_after_fork
 from imagenet2012_subset.registration import register
+from imagenet2012_subset.storage.store_path import register_store_paths
 from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME, FileFormat, tree
 from imagenet2012_subset.version import __version__
 from imagenet2012_subset.write.asked import asked_for
+from imagenet2012_subset.write.beam import write_splits_on_beam
 from imagenet2012_subset.write.made_from import MadeFrom, metadata
 from imagenet2012_subset.write.shard import ShardWriter
 from imagenet2012_subset.write.splits import write_splits
@@ -82,6 +84,7 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
           ValueError: if `workers` is not positive, or TFDS has no such `file_format`.
         """
         self._workers = num_workers(workers)
+        self._has_own_workers = workers is not None
         super().__init__(**kwargs)
         self._original_state["workers"] = workers  # TFDS pickles this state.
 
@@ -140,6 +143,21 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
             homepage="http://image-net.org/",
         )
 
+    def _make_download_manager(
+        self,
+        download_dir: epath.PathLike | None,
+        download_config: tfds.download.DownloadConfig,
+    ) -> tfds.download.DownloadManager:
+        # A path that was made before this package was imported, as the command `tfds`
+        # does, is not of the kind that opens `s3://`.
+        if download_config.manual_dir is not None:
+            download_config = dataclasses.replace(
+                download_config, manual_dir=os.fspath(download_config.manual_dir)
+            )
+        return super()._make_download_manager(
+            download_dir=download_dir, download_config=download_config
+        )
+
     def _split_generators(
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
@@ -166,17 +184,25 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
         download_config: tfds.download.DownloadConfig,
     ) -> list[tfds.core.SplitInfo]:
         """Finds, chooses, plans and writes, in place of TFDS's shuffle on disk."""
-        if download_config.beam_runner or download_config.beam_options:
-            warnings.warn(
-                "beam_runner and beam_options have no effect on imagenet2012_subset: "
-                "it writes its shards itself, in threads",
-                stacklevel=2,
+        on_beam = bool(download_config.beam_runner or download_config.beam_options)
+        if on_beam and self._has_own_workers:
+            raise ValueError(
+                "workers is for builds without Beam: the runner has an option of its "
+                "own, such as direct_num_workers"
             )
         found = self._find(dl_manager)
         chosen = self._choose(found, dl_manager, download_config)
         planned = self._plan(chosen, download_config)
         print(f"To write: {summary(planned)}")
-        write_splits(planned, self._shard_writer(), workers=self._workers)
+        if on_beam:
+            write_splits_on_beam(
+                planned,
+                self._shard_writer(),
+                runner=download_config.beam_runner,
+                options=download_config.beam_options,
+            )
+        else:
+            write_splits(planned, self._shard_writer(), workers=self._workers)
         return [
             tfds.core.SplitInfo(
                 name=plan.name,
@@ -256,4 +282,5 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
         )
 
 
+register_store_paths()
 register(Builder)

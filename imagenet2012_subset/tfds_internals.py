@@ -74,4 +74,5 @@ BUILDER_METHODS = (
     "_get_filename_template",
     "_log_download_bytes",
     "_log_download_done",
+    "_make_download_manager",
 )

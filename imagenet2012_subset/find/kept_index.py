@@ -15,6 +15,7 @@ from etils import epath
 from imagenet2012_subset.find.entries import Entries
 from imagenet2012_subset.find.source import Index
 from imagenet2012_subset.storage.file import File
+from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.tar.headers import BLOCK
 
 _FORMAT = 2
@@ -33,7 +34,9 @@ def folder_in(download_dir: epath.Path) -> epath.Path:
 
 def index_path(folder: epath.Path, archive: epath.Path) -> epath.Path:
     """Returns where the index of the archive at this path is kept, below `folder`."""
-    whose = hashlib.sha256(os.fsencode(archive.resolve())).hexdigest()[:12]
+    # A URL is the same from any folder.
+    whole = archive.resolve() if is_local(archive) else archive
+    whose = hashlib.sha256(os.fsencode(whole)).hexdigest()[:12]
     return folder / f"{archive.name}.{whose}.index.npz"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 
@@ -21,6 +20,7 @@ from imagenet2012_subset.imagenet.originals import Original
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.in_order import read_in_order
 from imagenet2012_subset.storage.open import open_file
+from imagenet2012_subset.storage.paths import absolute
 from imagenet2012_subset.storage.queue import Extent
 from imagenet2012_subset.tar.headers import (
     BLOCK,
@@ -105,11 +105,11 @@ class TarArchive:
     @property
     def origin(self) -> TarOrigin:
         return TarOrigin(
-            os.fspath(self.path),
+            absolute(self.path),
             self.file.size,
             self.file.mtime_ns,
             self.original,
-            os.fspath(self._index_folder) if self._index_folder else None,
+            absolute(self._index_folder) if self._index_folder else None,
         )
 
     @property

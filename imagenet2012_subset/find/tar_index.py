@@ -13,7 +13,7 @@ from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.tar.flat import walk_flat
 from imagenet2012_subset.tar.members import Tar, TarMembers
 from imagenet2012_subset.tar.piece import Piece
-from imagenet2012_subset.tar.walk import IN_FLIGHT, no_progress, walk
+from imagenet2012_subset.tar.walk import no_progress, walk
 
 _MAX_OTHERS = 5
 
@@ -21,7 +21,7 @@ _MAX_OTHERS = 5
 def index_tar(
     file: File,
     *,
-    in_flight: int = IN_FLIGHT,
+    in_flight: int | None = None,
     on_progress: Callable[[int], None] = no_progress,
 ) -> Index:
     """Finds every image in a tar, and in the tars that are its members.
@@ -31,13 +31,15 @@ def index_tar(
 
     Args:
       file: the tar.
-      in_flight: how many headers to ask for ahead of reading them.
+      in_flight: how many headers to ask for ahead of reading them; by default what
+        serves the file best.
       on_progress: called with the number of bytes passed since the last call; below
         zero where some have to be passed again; `file.size` in all.
 
     Raises:
       ArchiveError: if the tar is cut off or a header in it is invalid.
     """
+    in_flight = in_flight or file.small_in_flight
     reported = 0
 
     def note(num_bytes: int) -> None:
@@ -70,7 +72,7 @@ def index_tars(
     Raises:
       ArchiveError: as `index_tar`.
     """
-    return _joined(_index_each(file, tars, IN_FLIGHT, on_progress))
+    return _joined(_index_each(file, tars, file.small_in_flight, on_progress))
 
 
 def _index_each(

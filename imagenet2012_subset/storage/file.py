@@ -34,11 +34,17 @@ class File(Protocol):
       path: where the file is.
       size: its length in bytes when it was opened.
       mtime_ns: when it was last modified, in nanoseconds since the epoch.
+      small_in_flight: how many reads of a few hundred bytes, asked for together, it
+        answers soonest; more gain nothing.
+      large_in_flight: how many reads to have under way so that who reads it in turn
+        need not wait.
     """
 
     path: epath.Path
     size: int
     mtime_ns: int
+    small_in_flight: int
+    large_in_flight: int
 
     def read(self, offset: int, size: int) -> bytes:
         """Returns the `size` bytes that start at `offset`.

@@ -7,9 +7,6 @@ from collections.abc import Iterator, Sequence
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.queue import Extent
 
-# While half of these are used, the disk fetches the other half.
-_AHEAD = 16
-
 # Nearly all images are shorter, and are read in one piece at a place kept for them.
 _USUAL_BYTES = 512 << 10
 
@@ -24,16 +21,17 @@ def read_in_order(file: File, extents: Sequence[Extent]) -> Iterator[memoryview]
     Raises:
       ArchiveError: if the file cannot be read or ends before an extent does.
     """
-    with file.queue(min(_AHEAD, len(extents)), _USUAL_BYTES) as queue:
+    ahead = file.large_in_flight
+    with file.queue(min(ahead, len(extents)), _USUAL_BYTES) as queue:
         arrived: dict[int, memoryview] = {}
         asked = 0
         for number in range(len(extents)):
-            if asked - number <= _AHEAD // 2:
-                batch = extents[asked : number + _AHEAD]
-                slots = [(asked + i) % _AHEAD for i in range(len(batch))]
+            if asked - number <= ahead // 2:
+                batch = extents[asked : number + ahead]
+                slots = [(asked + i) % ahead for i in range(len(batch))]
                 queue.ask(slots, batch)
                 asked += len(batch)
-            slot = number % _AHEAD
+            slot = number % ahead
             while slot not in arrived:
                 arrived.update(queue.take())
             yield arrived.pop(slot)

@@ -24,6 +24,11 @@ _WORTH_A_SET_UP = 8
 class LocalFile:
     """A `File` whose queues read directly from the disk where the platform can."""
 
+    # 256 headers under way are what one disk serves at its best.
+    small_in_flight = 256
+    # While half of these are used, the disk fetches the other half.
+    large_in_flight = 16
+
     def __init__(self, path: epath.Path):
         """Opens the file.
 
@@ -122,7 +127,13 @@ class LocalQueue:
         self._advised: collections.deque[tuple[int, Extent]] = collections.deque()
         self._extents: dict[int, Extent] = {}  # Of the slots that are read directly.
 
-    def ask(self, slots: Sequence[int], extents: Sequence[Extent]) -> None:
+    def ask(
+        self,
+        slots: Sequence[int],
+        extents: Sequence[Extent],
+        ends: Sequence[int] | None = None,
+    ) -> None:
+        del ends
         started = self._ask_directly(slots, extents) if self._aio else frozenset()
         for slot, extent in zip(slots, extents, strict=True):
             if slot in started:

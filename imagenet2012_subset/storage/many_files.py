@@ -127,6 +127,9 @@ class ManyFiles:
       mtime_ns: of the one that changed last, in nanoseconds since the epoch.
     """
 
+    small_in_flight = 256
+    large_in_flight = 16
+
     def __init__(
         self,
         path: epath.Path,
@@ -280,7 +283,13 @@ class ManyFilesQueue:
         while self._kept:
             os.close(self._kept.popitem()[1])
 
-    def ask(self, slots: Sequence[int], extents: Sequence[Extent]) -> None:
+    def ask(
+        self,
+        slots: Sequence[int],
+        extents: Sequence[Extent],
+        ends: Sequence[int] | None = None,
+    ) -> None:
+        del ends
         directly = self._ask_directly(slots, extents)
         others = [i for i, slot in enumerate(slots) if slot not in directly]
         if others:

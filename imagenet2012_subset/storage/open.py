@@ -11,6 +11,7 @@ from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.local_file import LocalFile
 from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.storage.portable_file import PortableFile
+from imagenet2012_subset.storage.remote_file import RemoteFile
 
 
 def open_file(path: epath.Path) -> File:
@@ -20,9 +21,10 @@ def open_file(path: epath.Path) -> File:
       ArchiveError: if it cannot be opened.
     """
     positioned_reads = hasattr(os, "preadv") and hasattr(os, "posix_fadvise")
-    quick = positioned_reads and is_local(path)
     try:
-        return LocalFile(path) if quick else PortableFile(path)
+        if not is_local(path):
+            return RemoteFile(path)
+        return LocalFile(path) if positioned_reads else PortableFile(path)
     except OSError as error:
         raise ArchiveError(
             path,

@@ -10,9 +10,14 @@ from etils import epath
 from imagenet2012_subset.storage.folders import status
 
 
-def is_local(path: epath.Path) -> bool:
+def is_local(path: epath.PathLike) -> bool:
     """Whether the platform's own calls can open a path: it is no URL, as `gs://` is."""
     return "://" not in os.fspath(path)
+
+
+def absolute(path: epath.PathLike) -> str:
+    """Returns a path that is the same in any working directory."""
+    return os.path.abspath(path) if is_local(path) else os.fspath(path)
 
 
 def link_target(path: epath.Path) -> str | None:

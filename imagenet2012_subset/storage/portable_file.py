@@ -1,4 +1,4 @@
-"""A file on any platform, or on any storage that `etils.epath` opens."""
+"""A file on any platform."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ _THREADS = 16
 
 class PortableFile:
     """A `File` that each thread reads through a handle of its own."""
+
+    small_in_flight = 256
+    large_in_flight = _THREADS
 
     def __init__(self, path: epath.Path):
         """Opens the file.
@@ -66,7 +69,13 @@ class ThreadedQueue:
         self._done: queue.SimpleQueue[tuple[int, bytes | Exception]]
         self._done = queue.SimpleQueue()
 
-    def ask(self, slots: Sequence[int], extents: Sequence[Extent]) -> None:
+    def ask(
+        self,
+        slots: Sequence[int],
+        extents: Sequence[Extent],
+        ends: Sequence[int] | None = None,
+    ) -> None:
+        del ends
         asked = list(zip(slots, extents, strict=True))
         # To hand a read to a thread takes as long as a short read.
         for first in range(min(_THREADS, len(asked))):

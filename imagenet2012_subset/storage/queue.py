@@ -19,12 +19,20 @@ class ReadQueue(Protocol):
     A slot keeps what was read until it is asked for again.
     """
 
-    def ask(self, slots: Sequence[int], extents: Sequence[Extent]) -> None:
+    def ask(
+        self,
+        slots: Sequence[int],
+        extents: Sequence[Extent],
+        ends: Sequence[int] | None = None,
+    ) -> None:
         """Starts to read an extent into each slot.
 
         Args:
           slots: 0 up to the queue's capacity; none that is under way.
           extents: what to read, one for each slot.
+          ends: the byte up to which the reader will go on from each, step by step, in
+            the same slot. What lies on the way may be read along, where that is
+            quicker.
         """
 
     def take(self, at_least: int = 1) -> list[tuple[int, memoryview]]:

@@ -11,7 +11,7 @@ from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.tar.headers import BLOCK, are_sealed
 from imagenet2012_subset.tar.members import Tar, TarMembers
 from imagenet2012_subset.tar.piece import Piece
-from imagenet2012_subset.tar.walk import IN_FLIGHT, no_progress, walk
+from imagenet2012_subset.tar.walk import no_progress, walk
 
 # So much of a tar's beginning tells how far apart its headers are.
 SAMPLE_BYTES = 8 << 20
@@ -28,7 +28,7 @@ def walk_flat(
     file: File,
     tar: Tar,
     *,
-    in_flight: int = IN_FLIGHT,
+    in_flight: int | None = None,
     sample_bytes: int = SAMPLE_BYTES,
     members_a_piece: int = MEMBERS_A_PIECE,
     on_progress: Callable[[int], None] = no_progress,
@@ -42,7 +42,8 @@ def walk_flat(
     Args:
       file: what holds the tar.
       tar: where in it.
-      in_flight: how many headers to ask for ahead.
+      in_flight: how many headers to ask for ahead; by default what serves the file
+        best.
       sample_bytes: how much to walk before deciding how many pieces to cut.
       members_a_piece: how many members a piece should have at the least.
       on_progress: called with the number of bytes passed since the last call. What is
@@ -53,6 +54,7 @@ def walk_flat(
         A tar may end without end-of-archive blocks: what is missing then is found out
         by what was to be in it.
     """
+    in_flight = in_flight or file.small_in_flight
     piece = _walk_one(file, Piece(file, tar, tar.start, tar.start + sample_bytes))
     starts = _likely_starts(file, piece, in_flight, members_a_piece)
     guessed = [

@@ -56,6 +56,11 @@ class Piece:
         return self.error is not None or self.position >= self._until
 
     @property
+    def end(self) -> int:
+        """Up to which byte its headers may lie."""
+        return self._until
+
+    @property
     def header(self) -> Extent:
         """Where its next header is."""
         return Extent(self.position, BLOCK)

@@ -12,9 +12,6 @@ from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.tar.headers import BLOCK, parse_plain
 from imagenet2012_subset.tar.piece import Piece
 
-# 256 headers under way are what one disk serves at its best; more gain nothing.
-IN_FLIGHT = 256
-
 # So many headers take hardly longer to parse than one does.
 _FEW = 16
 
@@ -30,7 +27,7 @@ def walk(
     file: File,
     pieces: Iterable[Piece],
     *,
-    in_flight: int = IN_FLIGHT,
+    in_flight: int | None = None,
     on_progress: Callable[[int], None] = no_progress,
 ) -> Iterator[Piece]:
     """Yields pieces as they are done: at their end, or with an error.
@@ -42,10 +39,12 @@ def walk(
     Args:
       file: what holds the pieces.
       pieces: what to walk.
-      in_flight: how many headers to ask for ahead.
+      in_flight: how many headers to ask for ahead; by default what serves the file
+        best.
       on_progress: called with the number of bytes passed since the last call, and
         every few milliseconds.
     """
+    in_flight = in_flight or file.small_in_flight
     waiting = iter(pieces)
     walking: dict[int, Piece] = {}
     free = list(range(in_flight))
@@ -63,7 +62,11 @@ def walk(
                 free.append(slot)
                 finished += piece.passed
             walking |= going_on
-            queue.ask(list(going_on), [piece.header for piece in going_on.values()])
+            queue.ask(
+                list(going_on),
+                [piece.header for piece in going_on.values()],
+                [piece.end for piece in going_on.values()],
+            )
             if done or time.monotonic() > next_report:
                 passed = finished + sum(piece.passed for piece in walking.values())
                 on_progress(passed - reported)

@@ -12,9 +12,10 @@ from etils import epath
 from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.find.source import Source
 from imagenet2012_subset.plan.splits import ShardPlan, SplitPlan
-from imagenet2012_subset.storage.paths import free_bytes
+from imagenet2012_subset.storage.paths import free_bytes, is_local
 from imagenet2012_subset.storage.sync import sync_file
 from imagenet2012_subset.tfds_internals import tqdm
+from imagenet2012_subset.write.apart import write_apart
 from imagenet2012_subset.write.shard import ShardWriter, unwritable
 from imagenet2012_subset.write.threads import Progress, StopFlag, run_together
 
@@ -44,7 +45,7 @@ def write_splits(
         be written.
       ArchiveError: if an image is not what the plan was made for.
     """
-    _ensure_space(splits)
+    ensure_space(splits)
     stop = StopFlag()
     turns = threading.Semaphore(workers)
     with contextlib.ExitStack() as stack:
@@ -74,6 +75,10 @@ def _write(
     turns: threading.Semaphore,
     on_record: Callable[[], None],
 ) -> None:
+    if not is_local(shard.path):
+        with turns:
+            write_apart(writer, shard, source, on_record)
+        return
     with turns:
         files = writer.write(shard, source, on_record)
     try:
@@ -83,7 +88,12 @@ def _write(
         raise unwritable(shard.path, str(error)) from error
 
 
-def _ensure_space(splits: Sequence[SplitPlan]) -> None:
+def ensure_space(splits: Sequence[SplitPlan]) -> None:
+    """Sees that the disk can take all shards; remote storage is taken to.
+
+    Raises:
+      WriteError: if it cannot.
+    """
     needed = _OTHER_FILES_BYTES
     for split in splits:
         needed += split.num_bytes + _FRAME_BYTES * len(split.entries)

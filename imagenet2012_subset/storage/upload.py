@@ -1,0 +1,28 @@
+"""Puts a local file to an object store."""
+
+from __future__ import annotations
+
+import os
+
+from etils import epath
+
+from imagenet2012_subset.storage.store import as_os_errors, find_object
+from imagenet2012_subset.storage.store_path import StorePath
+
+
+def upload(file: epath.Path, target: epath.Path) -> None:
+    """Copies a file to a store, where it is seen once it is whole.
+
+    Args:
+      file: on the local disk.
+      target: a path such as `s3://bucket/key`.
+
+    Raises:
+      OSError: if the store does not take it.
+    """
+    with as_os_errors(target):
+        if isinstance(target, StorePath) and target.is_fsspecs:
+            stored = find_object(target)
+            stored.client.put_file(os.fspath(file), stored.key)
+        else:
+            file.copy(target, overwrite=True)

@@ -1,0 +1,115 @@
+"""Stands before a store's server, counts what is asked, and fails when told to."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import http.server
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+
+class Request(NamedTuple):
+    """What was asked for.
+
+    Attributes:
+      method: such as `GET`.
+      path: with the query.
+      first: the first byte of the range, None without a range.
+      size: the length of the range in bytes, 0 without one.
+    """
+
+    method: str
+    path: str
+    first: int | None
+    size: int
+
+
+# What a fault does: answer 500, close at once, or close within the body.
+Fault = Callable[[Request], str | None]
+
+
+class FaultProxy:
+    """Forwards to a server on the loopback address.
+
+    Attributes:
+      url: where it listens.
+      requests: all that were made.
+      fault: says of each request whether and how it fails: "error", "cut", "half".
+    """
+
+    def __init__(self, port: int):
+        self.requests: list[Request] = []
+        self.fault: Fault = lambda request: None
+        handler = type("Handler", (_Handler,), {"proxy": self, "upstream": port})
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def reads_of(self, name: str) -> list[Request]:
+        """Returns the requests for ranges of an object whose key has this name."""
+        return [r for r in self.requests if name in r.path and r.first is not None]
+
+    @contextlib.contextmanager
+    def failing(self, fault: Fault) -> Iterator[None]:
+        self.fault = fault
+        try:
+            yield
+        finally:
+            self.fault = lambda request: None
+
+    def close(self) -> None:
+        self._server.shutdown()
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    proxy: FaultProxy
+    upstream: int
+
+    def _forward(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length) if length else None
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
+        first, last = map(int, wanted.groups()) if wanted else (None, -1)
+        size = last + 1 - first if first is not None else 0
+        request = Request(self.command, self.path, first, size)
+        self.proxy.requests.append(request)
+        fault = self.proxy.fault(request)
+        if fault == "cut":
+            self.close_connection = True
+            return
+        if fault == "error":
+            self.send_response(500)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        server = http.client.HTTPConnection("127.0.0.1", self.upstream)
+        server.request(self.command, self.path, body, dict(self.headers))
+        answer = server.getresponse()
+        data = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in (
+                "transfer-encoding",
+                "connection",
+                "date",
+                "server",
+            ):
+                self.send_header(name, value)
+        has_body = self.command != "HEAD" and answer.status not in (204, 304)
+        if has_body and not answer.getheader("Content-Length"):
+            self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(data[: len(data) // 2] if fault == "half" else data)
+        self.close_connection = fault == "half"
+        server.close()
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _forward  # noqa: N815
+
+    def log_message(self, *args: object) -> None:
+        del args

@@ -1,0 +1,68 @@
+"""Steps alone or whole stretches: what gives more steps a second goes on."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from imagenet2012_subset.storage.read_on import ReadOn, stretch_of
+
+IN_FLIGHT = 500
+STRETCH = stretch_of(IN_FLIGHT)
+STEP = 100 << 10
+
+
+def _walk(
+    step: int,
+    seconds_a_read: float,
+    seconds_a_byte: float,
+    num_reads: int = 10 * IN_FLIGHT,
+) -> tuple[ReadOn, list[int]]:
+    """Walks a file whose steps all are as long; returns also the size of each read."""
+    read_on = ReadOn(IN_FLIGHT)
+    now = 0.0
+    sizes = []
+    for _ in range(num_reads):
+        size = read_on.size
+        sizes.append(size)
+        steps = max(1, size // step)
+        now += (seconds_a_read + size * seconds_a_byte) / IN_FLIGHT
+        read_on.note_step(step * steps)
+        read_on.note(1, steps, now)
+    return read_on, sizes
+
+
+def test_where_requests_take_long_stretches_are_read():
+    read_on, _ = _walk(STEP, seconds_a_read=0.03, seconds_a_byte=1e-8)
+    assert read_on.size == STRETCH
+
+
+def test_where_bytes_take_long_steps_are_read_alone():
+    read_on, sizes = _walk(STEP, seconds_a_read=0.001, seconds_a_byte=1e-6)
+    assert read_on.size == 0
+    assert 0 < sizes.count(STRETCH) <= 3 * IN_FLIGHT
+
+
+@pytest.mark.parametrize("step", [STRETCH // 2, 10 * STRETCH])
+def test_stretches_that_hold_one_step_are_not_even_tried(step):
+    read_on, sizes = _walk(step, seconds_a_read=0.03, seconds_a_byte=0)
+    assert not any(sizes)
+    assert read_on.size == 0
+
+
+@given(
+    st.integers(512, STRETCH // 4),
+    st.floats(1e-4, 1),
+    st.floats(1e-9, 1e-5),
+)
+def test_the_quicker_way_is_chosen(step, seconds_a_read, seconds_a_byte):
+    read_on, _ = _walk(step, seconds_a_read, seconds_a_byte)
+    alone = 1 / seconds_a_read
+    stretch = (STRETCH // step) / (seconds_a_read + STRETCH * seconds_a_byte)
+    if not 0.99 < stretch / alone < 1.01:
+        assert (read_on.size == STRETCH) == (stretch > alone)
+
+
+def test_a_short_walk_is_never_asked_to_choose():
+    _, sizes = _walk(STEP, 0.03, 1e-8, num_reads=3 * IN_FLIGHT)
+    assert not any(sizes)
