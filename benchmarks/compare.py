@@ -1,10 +1,10 @@
 """Compares TFDS's own builder with ours: time, memory, disk, and the datasets made.
 
-    python benchmarks/compare.py
+    python -m benchmarks.compare
 
 Every figure comes from a fresh process on a cold page cache. The archives are synthetic
-and of the original's shape (see archives.py). At full size, allow an hour and 70 GB of
-disk; `--synsets 20` takes minutes.
+and of the original's shape (see make/archives.py). At full size, allow an hour and
+70 GB of disk; `--synsets 20` takes minutes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import pathlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
 
-from archives import LIST_NAMES, make_archives
-from lists import fetch_lists
-from machine import machine_line
-from measure import Measurement
-from runs import Runs
+from benchmarks.make.archives import LIST_NAMES, make_archives
+from benchmarks.make.lists import fetch_lists
+from benchmarks.measure.machine import machine_line
+from benchmarks.measure.process import Measurement
+from benchmarks.measure.runs import Runs
+from benchmarks.measure.tables import print_table
 
 _NONE = "-"
 
@@ -42,18 +42,18 @@ def main() -> int:
         f"images in {facts.validation_size / 1e9:.1f} GB. Caches: {runs.go_cold()}.\n"
     )
     builds = [row for config in args.configs for row in _compare(runs, config, args)]
-    _print_table(
+    print_table(
         "builder | config | seconds | peak memory, GB | peak disk, GB | extra disk, GB"
         " | headers a second | TFDS's seconds / these | these / floor",
         builds,
     )
-    _print_table(
+    print_table(
         "ours: workers | config | seconds | peak memory, GB",
         [
             [str(workers), config, f"{run.seconds:.1f}", _gb(run.memory)]
             for config in args.configs[:1]
             for workers in args.workers
-            for run in [runs.ours(config, workers)]
+            for run in [runs.ours(config, [f"--workers={workers}"])]
         ],
     )
     walks = {
@@ -63,7 +63,7 @@ def main() -> int:
         "validation, many in flight": runs.walk("validation"),
         "validation, one at a time": runs.walk("validation", in_flight=1),
     }
-    _print_table(
+    print_table(
         "header walk | headers | seconds | headers a second",
         [
             [
@@ -150,14 +150,6 @@ def _headers_a_second(walk: Measurement) -> str:
 
 def _gb(size: int) -> str:
     return f"{size / 1e9:.2f}"
-
-
-def _print_table(heading: str, rows: Sequence[Sequence[str]]) -> None:
-    columns = heading.count("|") + 1
-    print(f"| {heading} |\n|{' --- |' * columns}")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
-    print(flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from imagenet2012_subset.tar.walk import no_progress, walk
 SAMPLE_BYTES = 8 << 20
 
 # To find where a piece begins takes as long as to walk a few dozen members.
-MEMBERS_A_PIECE = 1024
+MEMBERS_A_PIECE = 256
 
 # Most images are shorter than a stretch, and few are longer than the whole search.
 _STRETCH = 64 << 10

@@ -92,7 +92,8 @@ class Piece:
         except ArchiveError as error:
             self.error = error
         else:
-            self._see_room()
+            if self.position + BLOCK > self.tar.end:
+                self._see_room()
 
     def _add(self, name: bytes, offset: int, size: int, header_crc: int) -> None:
         if offset + size > self.tar.end or size < 0:

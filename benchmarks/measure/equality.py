@@ -1,6 +1,6 @@
 """Tells whether two prepared datasets are the same dataset.
 
-    python benchmarks/equality.py DIR_A DIR_B
+    python -m benchmarks.measure.equality DIR_A DIR_B
 
 TFDS's own files are not the same bytes each time, for protobuf writes a record's
 features in an order that changes from process to process. So records are compared as

@@ -5,25 +5,25 @@ from __future__ import annotations
 import argparse
 import pathlib
 import sys
-import tempfile
 import time
 
 from etils import epath
 
-from imagenet2012_subset.archives import locate_archives, open_archives
-from imagenet2012_subset.locate import Located, locate
-from imagenet2012_subset.manual_dir import TRAINING, VALIDATION, open_original
-from imagenet2012_subset.tar_walk import IN_FLIGHT
+from imagenet2012_subset.find.manual_dir import find_sources
+from imagenet2012_subset.find.source import Index
+from imagenet2012_subset.find.tar_index import index_tar
+from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.storage.open import open_file
+from imagenet2012_subset.tar.walk import IN_FLIGHT
 
 
-def walk(which: str, folder: epath.Path, in_flight: int) -> list[Located]:
+def walk(which: str, folder: epath.Path, in_flight: int) -> list[Index]:
     """Walks both archives as a build does, or one of them by itself."""
     if which == "both":
-        with tempfile.TemporaryDirectory() as index_folder:
-            archives = locate_archives(open_archives(folder), epath.Path(index_folder))
-        return [archive.located for archive in archives]
+        return [source.index() for source in find_sources(folder)]
     original = {"training": TRAINING, "validation": VALIDATION}[which]
-    return [locate(open_original(folder, original), in_flight=in_flight)]
+    file = open_file(folder / original.file_name)
+    return [index_tar(file, in_flight=in_flight)]
 
 
 def main() -> int:
@@ -37,7 +37,7 @@ def main() -> int:
     start = time.perf_counter()
     found = walk(args.which, epath.Path(args.archives), args.in_flight)
     seconds = time.perf_counter() - start
-    print(f"headers {sum(len(one.images) + one.num_others for one in found)}")
+    print(f"headers {sum(len(one.entries) + one.num_others for one in found)}")
     print(f"seconds {seconds:.3f}")
     return 0
 

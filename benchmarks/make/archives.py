@@ -1,6 +1,6 @@
 """Makes ImageNet's two archives in their true shape, without ImageNet.
 
-    python benchmarks/archives.py FOLDER --lists DIR [--synsets N]
+    python -m benchmarks.make.archives FOLDER --lists DIR [--synsets N]
 
 The training archive is a sparse file of the original's size: every header is there, the
 listed images are JPEGs of plausible size, and all other images are holes. At its full
@@ -18,8 +18,9 @@ import sys
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import sparse_tar
-from photos import Photos, make_photos, signed, typical_sizes
+
+from benchmarks.make import sparse_tar
+from benchmarks.make.photos import Photos, make_photos, signed, typical_sizes
 
 TRAINING_NAME = "ILSVRC2012_img_train.tar"
 VALIDATION_NAME = "ILSVRC2012_img_val.tar"
@@ -84,9 +85,8 @@ def make_archives(
         config: hashlib.sha256(text.encode()).hexdigest()
         for config, text in cut.items()
     }
-    facts_path = folder / _FACTS_NAME
-    if facts_path.exists():
-        facts = ArchiveFacts(**json.loads(facts_path.read_text()))
+    if (folder / _FACTS_NAME).exists():
+        facts = read_facts(folder)
         if (facts.synsets, facts.seed, facts.lists_sha256) != (synsets, seed, digests):
             raise ValueError(f"{folder} holds archives made with other arguments")
         return facts
@@ -113,8 +113,15 @@ def make_archives(
         training_size=training.stat().st_size,
         validation_size=validation.stat().st_size,
     )
-    facts_path.write_text(json.dumps(dataclasses.asdict(facts), indent=2) + "\n")
+    (folder / _FACTS_NAME).write_text(
+        json.dumps(dataclasses.asdict(facts), indent=2) + "\n"
+    )
     return facts
+
+
+def read_facts(folder: pathlib.Path) -> ArchiveFacts:
+    """Returns what a folder of archives holds that `make_archives` made."""
+    return ArchiveFacts(**json.loads((folder / _FACTS_NAME).read_text()))
 
 
 def _cut_lists(lists: pathlib.Path, synsets: int) -> tuple[list[str], dict[str, str]]:

@@ -8,14 +8,18 @@ import pathlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-import measure
-from archives import TRAINING_NAME, VALIDATION_NAME, ArchiveFacts
-from caches import go_cold
-from floor import copy_seconds
+from benchmarks.make.archives import (
+    LIST_NAMES,
+    TRAINING_NAME,
+    VALIDATION_NAME,
+    ArchiveFacts,
+)
+from benchmarks.measure.caches import go_cold
+from benchmarks.measure.floor import copy_seconds
+from benchmarks.measure.process import Measurement, run
 
-_HERE = pathlib.Path(__file__).parent
 _FULL_SYNSETS = 1000
 
 
@@ -40,7 +44,7 @@ class Runs:
         names = (TRAINING_NAME, VALIDATION_NAME)
         return go_cold(self.archives / name for name in names)
 
-    def tfds(self, config: str) -> tuple[measure.Measurement, bool]:
+    def tfds(self, config: str) -> tuple[Measurement, bool]:
         """Builds with TFDS's own builder, unless that was kept from an earlier run.
 
         Returns:
@@ -48,7 +52,7 @@ class Runs:
         """
         kept = self.tfds_dir / f"measured-{config}.json"
         if kept.exists():
-            return measure.Measurement(**json.loads(kept.read_text())), True
+            return Measurement(**json.loads(kept.read_text())), True
         self.forget_tfds(config)
         figures = self._build("tfds", config, self.tfds_dir)
         kept.write_text(json.dumps(dataclasses.asdict(figures), indent=2) + "\n")
@@ -59,26 +63,30 @@ class Runs:
         (self.tfds_dir / f"measured-{config}.json").unlink(missing_ok=True)
         shutil.rmtree(self.tfds_dir / "imagenet2012_subset" / config, True)
 
-    def ours(self, config: str, workers: int | None = None) -> measure.Measurement:
-        """Builds with our builder into the empty scratch folder."""
+    def ours(self, config: str, options: Sequence[str] = ()) -> Measurement:
+        """Builds with our builder into the empty scratch folder.
+
+        Args:
+          config: What to build.
+          options: Further ones of `build_once`.
+        """
         shutil.rmtree(self.scratch, ignore_errors=True)
-        options = [] if workers is None else [f"--workers={workers}"]
         return self._build("ours", config, self.scratch, options)
 
-    def ours_again(self, config: str) -> measure.Measurement:
+    def ours_again(self, config: str) -> Measurement:
         """Builds once more after `ours`, with only its index of headers left."""
         shutil.rmtree(self.scratch / "imagenet2012_subset")
         return self._build("ours", config, self.scratch)
 
-    def equality(self, a: measure.Measurement, b: measure.Measurement) -> str:
+    def equality(self, a: Measurement, b: Measurement) -> str:
         """Compares two builds' datasets and says that they are equal.
 
         Raises:
           RuntimeError: If they are not.
         """
         dirs = a.printed["data_path"], b.printed["data_path"]
-        command = [sys.executable, str(_HERE / "equality.py"), *dirs]
-        if self._lists_are_cut:
+        command = [sys.executable, "-m", "benchmarks.measure.equality", *dirs]
+        if self.facts.synsets != _FULL_SYNSETS:
             # Our builder notes the fingerprint of a list that is not a published one.
             command.append("--ignore=metadata.json")
         result = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -86,10 +94,10 @@ class Runs:
             raise RuntimeError(result.stdout + result.stderr[-2000:])
         return result.stdout.strip()
 
-    def walk(self, which: str, in_flight: int | None = None) -> measure.Measurement:
+    def walk(self, which: str, in_flight: int | None = None) -> Measurement:
         """Walks the headers of `which`: both archives, training or validation."""
         options = [] if in_flight is None else [f"--in_flight={in_flight}"]
-        return self._run("walk_once.py", [which, *options], self.scratch)
+        return self._run("walk_once", [which, *options], self.scratch)
 
     def copy(self, config: str) -> float:
         """Returns the seconds of copying as many bytes as a config's images have."""
@@ -100,26 +108,31 @@ class Runs:
         source = self.archives / VALIDATION_NAME
         return copy_seconds(source, self.scratch / "copy", size)
 
-    @property
-    def _lists_are_cut(self) -> bool:
-        return self.facts.synsets != _FULL_SYNSETS
-
     def _build(
         self,
         builder: str,
         config: str,
         data_dir: pathlib.Path,
-        options: Iterable[str] = (),
-    ) -> measure.Measurement:
+        options: Sequence[str] = (),
+    ) -> Measurement:
         data_dir.mkdir(parents=True, exist_ok=True)
         arguments = [builder, config, f"--data_dir={data_dir}", *options]
-        if self._lists_are_cut:
-            arguments.append(f"--cut_to={self.facts.validation_images}")
-        return self._run("build_once.py", arguments, data_dir)
+        arguments += cut_options(self.archives, self.facts, config)
+        return self._run("build_once", arguments, data_dir)
 
     def _run(
-        self, script: str, arguments: Iterable[str], folder: pathlib.Path
-    ) -> measure.Measurement:
+        self, module: str, arguments: Iterable[str], folder: pathlib.Path
+    ) -> Measurement:
         self.go_cold()
-        command = [sys.executable, str(_HERE / script), *arguments]
-        return measure.run([*command, f"--archives={self.archives}"], folder)
+        command = [sys.executable, "-m", f"benchmarks.measure.{module}", *arguments]
+        return run([*command, f"--archives={self.archives}"], folder)
+
+
+def cut_options(
+    archives: pathlib.Path, facts: ArchiveFacts, config: str
+) -> Sequence[str]:
+    """Returns the options of `build_once` for archives that lack synsets."""
+    if facts.synsets == _FULL_SYNSETS:
+        return []
+    cut_list = archives / LIST_NAMES[config]
+    return [f"--cut_list={cut_list}", f"--cut_to={facts.validation_images}"]
