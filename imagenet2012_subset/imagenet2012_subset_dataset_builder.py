@@ -25,7 +25,6 @@ from imagenet2012_subset.plan.records import RecordSerializer
 from imagenet2012_subset.plan.splits import SplitPlan, plan_split, summary
 from imagenet2012_subset.read.data_source import readable_after_fork
 from imagenet2012_subset.registration import register
-from imagenet2012_subset.storage.store_path import register_store_paths
 from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME, FileFormat, tree
 from imagenet2012_subset.version import __version__
 from imagenet2012_subset.write.asked import asked_for
@@ -282,5 +281,4 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
         )
 
 
-register_store_paths()
 register(Builder)

@@ -6,14 +6,34 @@ import asyncio
 import queue
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.storage.queue import Extent
 from imagenet2012_subset.storage.read_on import ReadOn
 
-if TYPE_CHECKING:
-    from imagenet2012_subset.storage.remote_file import RemoteFile
+
+class Fetcher(Protocol):
+    """What gets ranges of one object.
+
+    Attributes:
+      size: the object's length in bytes.
+      bytes_read: how many bytes were asked for.
+    """
+
+    size: int
+    bytes_read: int
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Where the store's client runs."""
+
+    async def fetch(self, offset: int, size: int) -> bytes:
+        """Returns the `size` bytes that start at `offset`.
+
+        Raises:
+          ArchiveError: if the object cannot be read.
+        """
 
 
 class _Stretch(NamedTuple):
@@ -35,7 +55,7 @@ _NOTHING = _Stretch(0, memoryview(b""))
 class RemoteQueue:
     """A `ReadQueue` whose reads are tasks of the store's client."""
 
-    def __init__(self, file: RemoteFile, read_on: ReadOn):
+    def __init__(self, file: Fetcher, read_on: ReadOn):
         self._file = file
         self._read_on = read_on
         self._held: dict[int, _Stretch] = {}

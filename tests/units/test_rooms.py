@@ -32,7 +32,7 @@ _MAY_IMPORT = {
     "plan": {"find", "imagenet"} | _GROUND,
     "write": {"choose", "find", "plan", "storage"} | _GROUND,
     "check": {"choose", "find", "imagenet", "plan", "storage", "tar"} | _GROUND,
-    "registration": _GROUND,
+    "registration": {"storage"} | _GROUND,
     f"{_PACKAGE}_dataset_builder": {
         "choose",
         "find",
@@ -203,6 +203,8 @@ def _may(module: str, name: str, modules: set[str]) -> bool:
 _OTHER_MEANINGS = {
     ("choose/subset_list.py", "replace"),  # Of a string.
     ("page/svg.py", "replace"),
+    ("storage/store_path.py", "rmtree"),  # What a copy that failed left at a store.
+    ("write/apart.py", "tempfile.TemporaryDirectory"),  # Of a shard to be uploaded.
     ("write/asked.py", "tempfile.NamedTemporaryFile"),  # Of a list from the web.
     ("page/write.py", "replace"),
     ("read/record_server.py", "os.fdopen"),  # Of its standard output.

@@ -147,8 +147,13 @@ class _CountingQueue:
         self._queue = queue
         self._counts = counts
 
-    def ask(self, slots: Sequence[int], extents: Sequence[Extent]) -> None:
-        self._queue.ask(slots, extents)
+    def ask(
+        self,
+        slots: Sequence[int],
+        extents: Sequence[Extent],
+        ends: Sequence[int] | None = None,
+    ) -> None:
+        self._queue.ask(slots, extents, ends)
 
     def take(self, at_least: int = 1) -> list[tuple[int, memoryview]]:
         taken = self._queue.take(at_least)
