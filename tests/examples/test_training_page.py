@@ -18,6 +18,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 tfds.disable_progress_bar()
 sys.path.insert(0, {examples!r})
+for config in imagenet2012_subset.Builder.builder_configs.values():
+    config.subset_list = {subset_list!r}
+    config.training_images = {num_training}
+    config.validation_images = {num_validation}
 """
 # A batch of the page is more than the small data have.
 _BATCHES = r"(batch_size=|Batch\(|\.batch\()128", r"\g<1>2"
@@ -29,26 +33,29 @@ def _block(heading):
 
 
 @pytest.fixture
-def run(build, tmp_path):
+def run(build, small_data, tmp_path):
     """Runs code as a script, where the small data stand as 1pct and as 10pct."""
-    folders = {"tfrecord": tmp_path / "default", "array_record": tmp_path / "records"}
-    for file_format, folder in folders.items():
-        built = tmp_path / f"built-{file_format}"
-        small = build(data_dir=built, file_format=file_format)
-        for config in ("1pct", "10pct"):
-            place = folder / "imagenet2012_subset" / config / str(small.version)
-            shutil.copytree(small.data_dir, place)
+    built = build(data_dir=tmp_path / "built")
+    for config in ("1pct", "10pct"):
+        place = tmp_path / "default" / "imagenet2012_subset" / config
+        shutil.copytree(built.data_dir, place / str(built.version))
+    imports = _IMPORTS.format(
+        examples=str(_ROOT / "examples"),
+        subset_list=str(small_data.subset_list),
+        num_training=len(small_data.listed),
+        num_validation=len(small_data.validation),
+    )
 
     def run_script(code):
         code = re.sub(*_BATCHES, code)
-        code = code.replace("/data/array_records", str(folders["array_record"]))
+        code = code.replace("/data/imagenet", str(small_data.manual_dir))
         script = tmp_path / "script.py"
-        script.write_text(_IMPORTS.format(examples=str(_ROOT / "examples")) + code)
+        script.write_text(imports + code)
         environment = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(tmp_path),
             "PYTHONPATH": str(_ROOT),
-            "TFDS_DATA_DIR": str(folders["tfrecord"]),
+            "TFDS_DATA_DIR": str(tmp_path / "default"),
             "JAX_PLATFORMS": "cpu",
         }
         done = subprocess.run(
