@@ -27,7 +27,9 @@ def test_the_bytes_are_those_of_a_local_build(
 def test_it_is_found_again(build: Build, bucket, small_data: SmallData):
     build(data_dir=f"{bucket}/data")
     again = Builder(
-        config=SubsetConfig(name="small", subset_list=str(small_data.subset_list)),
+        config=SubsetConfig(
+            name="small", subset_list=small_data.subset_list, validation_images=5
+        ),
         data_dir=f"{bucket}/data",
     )
     assert again.is_prepared()
