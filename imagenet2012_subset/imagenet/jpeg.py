@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -24,7 +25,7 @@ PNG_IMAGES = frozenset({"n02105855_2933.JPEG"})
 _START_OF_IMAGE = b"\xff\xd8\xff"
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = b"\xff\xd9"
-_GRAPH_NAMES = re.compile(r"^\{\{.*?\}\} | \[Op:\w+\]$")
+_GRAPH_NAMES = re.compile(r"^\{\{.*?\}\} | \[Op:\w+\].*$")
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -54,8 +55,8 @@ def defect(name: str, data: bytes) -> str | None:
         return "is empty"
     if not data.strip(b"\0"):
         return "holds nothing but zeros"
-    # What is converted has to decode: its conversion's error would not name the image.
-    if is_converted(name) and (error := _decoding_error(data)):
+    # What is converted has to convert: its conversion's error would not name the image.
+    if is_converted(name) and (error := _conversion_error(name, data)):
         return error
     if not (scan_start := _first_scan(data)):
         return _decoding_error(data)
@@ -87,7 +88,23 @@ def _decoding_error(data: bytes) -> str | None:
     try:
         tf.io.decode_image(data, channels=3, expand_animations=False)
     except tf.errors.InvalidArgumentError as error:
-        # Without the names of TensorFlow's graph around it.
-        reason = _GRAPH_NAMES.sub("", error.message.splitlines()[0]).rstrip(".")
-        return f"does not decode as an image ({reason})"
+        return f"does not decode as an image ({_reason(error)})"
     return None
+
+
+def _conversion_error(name: str, data: bytes) -> str | None:
+    """TFDS takes any image with three channels, and fails at greyscale."""
+    import tensorflow as tf
+
+    if error := _decoding_error(data):
+        return error
+    try:
+        to_rgb_jpeg(name, data)
+    except tf.errors.InvalidArgumentError as error:
+        return f"cannot be converted to an RGB JPEG ({_reason(error)})"
+    return None
+
+
+def _reason(error: Any) -> str:
+    """Returns what TensorFlow says, without the names of its graph around it."""
+    return _GRAPH_NAMES.sub("", error.message.splitlines()[0]).rstrip(".")

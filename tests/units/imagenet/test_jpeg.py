@@ -129,7 +129,10 @@ def test_damage_gives_a_reason_or_nothing_but_never_an_exception(data, changes):
         problem = jpeg.defect(name, bytes(damaged))
         if problem is not None:
             assert re.match(
-                "is empty|is cut off|holds nothing|does not decode", problem
+                "is empty|is cut off|holds nothing|does not decode"
+                if name == NAME
+                else "is empty|is cut off|holds nothing|does not decode|cannot be conv",
+                problem,
             )
         elif jpeg.is_converted(name):
             # It is enough of an image to become one.
@@ -155,6 +158,47 @@ def test_the_png_becomes_the_rgb_jpeg_that_tfds_makes():
     image = Image.open(io.BytesIO(converted))
     assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (40, 30))
     assert converted == bytes(tfds.core.utils.png_to_jpeg(data))
+
+
+@pytest.mark.parametrize("name", [CMYK[0], PNG])
+@pytest.mark.parametrize(
+    ("image_format", "mode"),
+    [
+        ("JPEG", "RGB"),
+        ("JPEG", "L"),
+        ("JPEG", "CMYK"),
+        ("PNG", "RGB"),
+        ("PNG", "RGBA"),
+        ("PNG", "L"),
+        ("GIF", "L"),
+        ("BMP", "RGB"),
+    ],
+)
+def test_what_tfds_converts_is_converted_alike_and_what_it_cannot_is_defective(
+    name, image_format, mode
+):
+    data = _encode(_pixels(5, 40, 30).convert(mode), image_format)
+    in_tfds = (
+        tfds.core.utils.png_to_jpeg if name == PNG else tfds.core.utils.jpeg_cmyk_to_rgb
+    )
+    try:
+        expected = bytes(in_tfds(data))
+    except Exception:
+        problem = jpeg.defect(name, data)
+        assert problem.startswith("cannot be converted to an RGB JPEG (")
+        assert not re.search(r"\{\{|\[Op:|name:", problem)
+    else:
+        assert jpeg.defect(name, data) is None
+        assert jpeg.to_rgb_jpeg(name, data) == expected
+
+
+def test_a_greyscale_image_under_the_name_of_a_cmyk_one_is_told_in_one_line():
+    data = _encode(_pixels(5, 40, 30).convert("L"))
+    assert jpeg.defect(CMYK[0], data) == (
+        "cannot be converted to an RGB JPEG (format rgb expects 3 channels, got "
+        "[30,40,1])"
+    )
+    assert jpeg.defect(NAME, data) is None
 
 
 @settings(deadline=None)
