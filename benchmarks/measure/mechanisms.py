@@ -25,7 +25,7 @@ from imagenet2012_subset.storage.queue import ReadQueue
 from imagenet2012_subset.tar import walk
 from imagenet2012_subset.tar.flat import walk_flat
 from imagenet2012_subset.tar.headers import BLOCK, PlainHeaders
-from imagenet2012_subset.write import replace, splits
+from imagenet2012_subset.write import prepare, splits
 from imagenet2012_subset.write.threads import run_together
 
 
@@ -109,7 +109,7 @@ def _sync_at_the_end() -> None:
 
 def _never_sync() -> None:
     _sync_at_the_end()
-    _put(replace, "sync_folder", lambda folder: None)
+    _put(prepare, "sync_folder", lambda folder: None)
 
 
 def _wait_for_syncs() -> None:

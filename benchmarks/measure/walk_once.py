@@ -9,18 +9,20 @@ import time
 
 from etils import epath
 
-from imagenet2012_subset.find.manual_dir import find_sources
 from imagenet2012_subset.find.source import Index
+from imagenet2012_subset.find.tar_archive import TarArchive
 from imagenet2012_subset.find.tar_index import index_tar
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
 from imagenet2012_subset.storage.open import open_file
-from imagenet2012_subset.tar.walk import IN_FLIGHT
 
 
-def walk(which: str, folder: epath.Path, in_flight: int) -> list[Index]:
+def walk(which: str, folder: epath.Path, in_flight: int | None) -> list[Index]:
     """Walks both archives as a build does, or one of them by itself."""
     if which == "both":
-        return [source.index() for source in find_sources(folder)]
+        return [
+            TarArchive(open_file(folder / original.file_name), original).index()
+            for original in (TRAINING, VALIDATION)
+        ]
     original = {"training": TRAINING, "validation": VALIDATION}[which]
     file = open_file(folder / original.file_name)
     return [index_tar(file, in_flight=in_flight)]
@@ -31,7 +33,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("which", choices=("both", "training", "validation"))
     parser.add_argument("--archives", type=pathlib.Path, required=True)
-    parser.add_argument("--in_flight", type=int, default=IN_FLIGHT, help="Not for both")
+    parser.add_argument("--in_flight", type=int, help="Not for both.")
     args = parser.parse_args()
 
     start = time.perf_counter()
