@@ -44,6 +44,9 @@ _SECONDS_BETWEEN_TRIES = 0.01
 
 _TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 
+# Others on this machine may have as many direct reads set up as it allows, for a while.
+_NONE_LEFT_NOW = (*_TOO_MANY_OPEN, errno.EAGAIN)
+
 
 class DirectReads:
     """Direct reads that were set up, for whichever files are read next."""
@@ -110,7 +113,7 @@ class DirectReads:
             path = f"/proc/self/fd/{opened}"
             return LinuxAio(path, capacity, -(-size // ALIGNMENT) * ALIGNMENT)
         except OSError as error:
-            if error.errno not in _TOO_MANY_OPEN:
+            if error.errno not in _NONE_LEFT_NOW:
                 self._are_had = False
             return None
         finally:

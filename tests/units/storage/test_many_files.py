@@ -1,5 +1,6 @@
 """Many files read as one give what each of them holds, or say which changed."""
 
+import errno
 import os
 import pathlib
 import resource
@@ -147,6 +148,26 @@ def test_no_file_stays_open(tmp_path, direct, monkeypatch):
 
 def _no_direct_reads(path, capacity, slot_bytes):
     raise OSError(22, "Invalid argument", path)
+
+
+@pytest.mark.parametrize(
+    ("number", "again"), [(errno.EAGAIN, True), (errno.EINVAL, False)]
+)
+def test_direct_reads_that_others_have_for_a_while(
+    tmp_path, monkeypatch, number, again
+):
+    files = _opened(_write(tmp_path, [bytes(5000)]))
+
+    def refused(path, capacity, slot_bytes):
+        raise OSError(number, os.strerror(number), path)
+
+    direct_reads = DirectReads()
+    with monkeypatch.context() as patched:
+        patched.setattr(many_files, "LinuxAio", refused)
+        with direct_reads.lend(lambda: files.open(0), 16, 4096) as aio:
+            assert aio is None
+    with direct_reads.lend(lambda: files.open(0), 16, 4096) as aio:
+        assert (aio is not None) == again
 
 
 def test_with_few_open_files_allowed(tmp_path):
