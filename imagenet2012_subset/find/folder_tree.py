@@ -241,9 +241,8 @@ class FolderTree:
         tops = _list(self._folders)
         for folder, top in zip(self._folders, tops, strict=True):
             self._sort_out(listed, folder, None, top)
-            wnids = [
-                name.decode() for name in top.folders if names.is_wnid(name.decode())
-            ]
+            folders = map(os.fsdecode, top.folders)
+            wnids = [name for name in folders if names.is_wnid(name)]
             below = [os.path.join(folder, wnid) for wnid in wnids]
             for name in top.links:
                 _refuse_loop(_path(folder, None, name))
