@@ -18,6 +18,7 @@ from imagenet2012_subset.tfds_internals import tqdm
 from imagenet2012_subset.write.apart import write_apart
 from imagenet2012_subset.write.shard import ShardWriter, unwritable
 from imagenet2012_subset.write.threads import Progress, StopFlag, run_together
+from imagenet2012_subset.write.workers import workers_within_open_files
 
 # A TFRecord frames each record with its length and two checksums.
 _FRAME_BYTES = 16
@@ -36,9 +37,10 @@ def write_splits(
     Args:
       splits: what to write, and where to.
       writer: writes a shard.
-      workers: how many shards to write at a time, each in a thread of its own. While
-        the disk takes what they wrote, as many others write on. An interrupt or an
-        error in one stops all of them within an image.
+      workers: how many shards to write at a time, each in a thread of its own; fewer
+        where the process may not open so many files. While the disk takes what they
+        wrote, as many others write on. An interrupt or an error in one stops all of
+        them within an image.
 
     Raises:
       WriteError: if space is short, before anything is written; or if a shard cannot
@@ -46,6 +48,7 @@ def write_splits(
       ArchiveError: if an image is not what the plan was made for.
     """
     ensure_space(splits)
+    workers = workers_within_open_files(workers)
     stop = StopFlag()
     turns = threading.Semaphore(workers)
     with contextlib.ExitStack() as stack:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import os
 
+from imagenet2012_subset.storage.open_files import more_open_files
+
 ENVIRONMENT_VARIABLE = "IMAGENET2012_SUBSET_WORKERS"
+
+# Its shard, the one that is being synced meanwhile, direct reads of two archives, and
+# of a tree as many images as are read at once.
+_FILES_A_WORKER = 20
 
 
 def num_workers(requested: int | None = None) -> int:
@@ -20,6 +26,16 @@ def num_workers(requested: int | None = None) -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def workers_within_open_files(workers: int) -> int:
+    """Returns how many of the workers the process may open enough files for.
+
+    A build with fewer workers takes longer, and with too many ends in an error.
+    """
+    if (more := more_open_files()) is None:
+        return workers
+    return max(1, min(workers, more // _FILES_A_WORKER))
 
 
 def _positive(value: int | str, where: str) -> int:

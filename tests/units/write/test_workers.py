@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset.write.threads import Progress, StopFlag, Stopped, run_together
-from imagenet2012_subset.write.workers import ENVIRONMENT_VARIABLE, num_workers
+from imagenet2012_subset.write.workers import (
+    ENVIRONMENT_VARIABLE,
+    num_workers,
+    workers_within_open_files,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +62,30 @@ def test_a_variable_that_is_no_positive_number_is_an_error_that_names_it(
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, given_value)
     with pytest.raises(ValueError, match=f"{ENVIRONMENT_VARIABLE} is '{given_value}'"):
         num_workers()
+
+
+@contextlib.contextmanager
+def _open_files_allowed(number: int) -> Iterator[None]:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize(
+    ("more_files", "workers"), [(0, 1), (1, 1), (60, 3), (200, 10), (2000, 64)]
+)
+def test_no_more_workers_than_may_open_files(more_files, workers):
+    with _open_files_allowed(len(os.listdir("/dev/fd")) + more_files):
+        assert workers_within_open_files(64) == workers
+
+
+def test_a_single_worker_is_always_left():
+    with _open_files_allowed(8):
+        assert workers_within_open_files(1) == 1
 
 
 @settings(deadline=None, max_examples=30)
