@@ -70,13 +70,15 @@ def expected_of(
       lists_in: folders where its list may lie, under any name that ends in `.txt`.
     """
     noted = read_json(folder / "metadata.json")
-    config = read_json(folder / "dataset_info.json").get("configName")
-    sha256 = PUBLISHED_FINGERPRINTS.get(str(config)) or _noted_sha256(noted)
+    config = str(read_json(folder / "dataset_info.json").get("configName"))
+    sha256 = PUBLISHED_FINGERPRINTS.get(config) or _noted_sha256(noted)
     max_examples = None
     if config in PUBLISHED_FINGERPRINTS:
         num_validation = num_validation or names.NUM_VALIDATION_IMAGES
     else:
-        num_validation = num_validation or _number(noted, _VALIDATION_IMAGES)
+        noted_number = _number(noted, _VALIDATION_IMAGES)
+        if noted_number and noted_number <= names.NUM_VALIDATION_IMAGES:
+            num_validation = num_validation or noted_number
         max_examples = _number(noted, _MAX_EXAMPLES)
     if listed is None and sha256 is not None:
         listed = _find_list(sha256, lists_in)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +15,7 @@ from imagenet2012_subset.check.records import first_line
 from imagenet2012_subset.check.report import Report
 from imagenet2012_subset.errors import first_of
 from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.tfds_internals import FileFormat, index_file_path
 
 DATASET = "imagenet2012_subset"
@@ -22,6 +25,7 @@ _INFO = "dataset_info.json"
 _FEATURES = "features.json"
 _LABELS = "label.labels.txt"
 _METADATA = "metadata.json"
+_VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 
 
 def is_dataset(folder: epath.Path) -> bool:
@@ -53,6 +57,14 @@ def open_dataset(report: Report, folder: epath.Path) -> list[tfds.core.DatasetBu
     if builder.name != DATASET:
         report.add(False, _INFO, f"this is {builder.name}, not {DATASET}")
         return []
+    # TFDS loads no dataset from the folder of another version.
+    name = (
+        os.path.basename(os.path.abspath(folder)) if is_local(folder) else folder.name
+    )
+    if _VERSION.fullmatch(name) and name != str(builder.version):
+        message = f"it is of version {builder.version}, in the folder of {name}"
+        report.add(False, _INFO, f"{message}. {BUILD_AGAIN}")
+        return []
     features = sorted(builder.info.features)
     if features != ["file_name", "image", "label"]:
         message = f"examples have {', '.join(features)}. {BUILD_AGAIN}"
@@ -77,7 +89,7 @@ def read_json(path: epath.Path) -> Mapping[str, Any]:
     """Returns the object in a JSON file; an empty one if there is no such file."""
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -95,7 +107,7 @@ def _json_problem(path: epath.Path, *, optional: bool) -> str | None:
         return None if optional else "does not exist"
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"is cut off or damaged ({error})"
     return None if isinstance(content, dict) else "is damaged (it holds no object)"
 

@@ -13,7 +13,12 @@ from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.storage.held_folder import held_folder
 from imagenet2012_subset.storage.sync import sync_file, sync_names
 from imagenet2012_subset.tfds_internals import FileFormat, write_info_file
-from imagenet2012_subset.write.infos import INFO_FILE, overwriting, read_info
+from imagenet2012_subset.write.infos import (
+    INFO_FILE,
+    overwriting,
+    read_info,
+    unreadable,
+)
 
 # What TFDS imports to write a format, and what to install for it.
 _MODULES = {
@@ -63,10 +68,13 @@ def read_formats(folder: epath.Path) -> Formats:
       WriteError: if it cannot be read.
     """
     info = read_info(folder)
-    return Formats(
-        FileFormat(info.file_format or FileFormat.TFRECORD),
-        tuple(map(FileFormat, info.alternative_file_formats)),
-    )
+    try:
+        return Formats(
+            FileFormat(info.file_format or FileFormat.TFRECORD),
+            tuple(map(FileFormat, info.alternative_file_formats)),
+        )
+    except ValueError as error:
+        raise unreadable(folder / INFO_FILE, error) from error
 
 
 def read_num_shards(folder: epath.Path) -> dict[str, int]:

@@ -41,8 +41,8 @@ def read_info(folder: epath.Path) -> Any:
     path = folder / INFO_FILE
     try:
         return read_info_file(path)
-    except (OSError, ParseError, UnicodeDecodeError) as error:
-        raise _unreadable(path, error) from error
+    except (OSError, ParseError, UnicodeDecodeError, RecursionError) as error:
+        raise unreadable(path, error) from error
 
 
 def read_metadata(folder: epath.Path) -> dict[str, Any]:
@@ -56,8 +56,8 @@ def read_metadata(folder: epath.Path) -> dict[str, Any]:
         return {}
     try:
         kept = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise unreadable(path, error) from error
     return kept if isinstance(kept, dict) else {}
 
 
@@ -80,9 +80,11 @@ def _wait_for(folder: epath.Path) -> None:
     )
 
 
-def _unreadable(path: epath.Path, error: Exception) -> WriteError:
+def unreadable(path: epath.Path, error: Exception) -> WriteError:
+    """Returns the error of a dataset, or a file of one, that makes no sense."""
+    folder = path.parent if path.name.endswith(".json") else path
     return WriteError(
         path,
         f"cannot be read ({error})",
-        f"Move {path.parent} away or delete it, then build again",
+        f"Move {folder} away or delete it, then build again",
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import tensorflow_datasets as tfds
 from etils import epath
@@ -13,6 +13,8 @@ from imagenet2012_subset.choose.config import SubsetConfig
 from imagenet2012_subset.choose.subset_list import fingerprint
 from imagenet2012_subset.errors import SubsetListError, WriteError, counted
 from imagenet2012_subset.write.infos import overwriting, read_info, read_metadata
+
+_Kept = TypeVar("_Kept")
 
 # Keys of `metadata.json`. The first datasets have the first one alone.
 _FINGERPRINT = "training_names_sha256"
@@ -80,9 +82,9 @@ def read_made_from(folder: epath.Path) -> MadeFrom:
         num_examples={
             split: number for split, number in num_examples.items() if number
         },
-        names_sha256=kept.get(_FINGERPRINT),
-        num_names=kept.get(_NUM_NAMES),
-        subset_list=kept.get(_URL),
+        names_sha256=_kept(kept, _FINGERPRINT, str),
+        num_names=_kept(kept, _NUM_NAMES, int),
+        subset_list=_kept(kept, _URL, str),
         ignore_duplicates=bool(kept.get(_IGNORE_DUPLICATES)),
         # TFDS came to know it in 4.9.8.
         nondeterministic_order=getattr(info, "nondeterministic_order", False),
@@ -120,6 +122,11 @@ def ensure_same(asked: MadeFrom, found: MadeFrom, folder: epath.Path) -> None:
             "several images of a name",
             f"Give ignore_duplicates again. {overwriting(folder)}",
         )
+
+
+def _kept(kept: Mapping[str, Any], key: str, kind: type[_Kept]) -> _Kept | None:
+    value = kept.get(key)
+    return value if isinstance(value, kind) else None
 
 
 def _ensure_same_list(asked: MadeFrom, found: MadeFrom, folder: epath.Path) -> None:

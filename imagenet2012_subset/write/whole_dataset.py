@@ -8,11 +8,10 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
-from google.protobuf.json_format import ParseError
 
 from imagenet2012_subset.tfds_internals import FileFormat, save_default_config_name
 from imagenet2012_subset.write.formats import read_formats, show
-from imagenet2012_subset.write.infos import is_dataset, read_info
+from imagenet2012_subset.write.infos import is_dataset, read_info, unreadable
 from imagenet2012_subset.write.made_from import MadeFrom
 from imagenet2012_subset.write.prepare import ensure_folder, is_prepared, prepare
 
@@ -44,9 +43,11 @@ class WholeDatasetBuilder(  # type: ignore[call-arg]
         self._shards_as: Mapping[str, int] = {}
         try:
             super().__init__(**kwargs)
-        except (FileNotFoundError, ParseError):
-            read_info(self.data_path)  # Names the file, and what to do.
-            raise
+        except Exception as error:  # TFDS has a kind for each fault of the dataset's.
+            if not hasattr(self, "_data_dir") or not is_dataset(self.data_path):
+                raise
+            read_info(self.data_path)  # Names the file, if it is that one.
+            raise unreadable(self.data_path, error) from error
         self._original_state["file_format"] = file_format  # TFDS pickles this state.
         self._file_format = FileFormat.from_value(file_format or self.info.file_format)
         self._show_dataset()

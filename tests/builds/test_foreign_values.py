@@ -1,0 +1,104 @@
+"""Values that nobody expects, in the files of a dataset and in folders' names."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+
+import pytest
+from etils import epath
+
+from imagenet2012_subset import Builder, WriteError
+from imagenet2012_subset.check.folder import check_folder
+from tests.shared import faults, forms
+
+INFO, METADATA = "dataset_info.json", "metadata.json"
+
+
+@pytest.fixture
+def dataset(build) -> pathlib.Path:
+    return pathlib.Path(build().data_path)
+
+
+def _set(path: pathlib.Path, **values: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def _check(dataset: pathlib.Path) -> list[str]:
+    report = check_folder(epath.Path(dataset), Builder)
+    return [finding.message for finding in report.findings if not finding.ok]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("version", "1.0.0", "version"),
+        ("fileFormat", "zip", "'zip' is not a valid FileFormat"),
+        ("alternativeFileFormats", ["zip"], "'zip' is not a valid FileFormat"),
+        ("splits", [{"shardLengths": ["3"]}], "non-empty string"),
+    ],
+)
+def test_infos_that_tfds_makes_no_sense_of(build, dataset, key, value, told):
+    _set(dataset / INFO, **{key: value})
+    before = faults.contents(dataset)
+    with pytest.raises(WriteError) as refused:
+        build()
+    faults.assert_clear(refused.value)
+    assert told in refused.value.problem
+    assert str(dataset) in refused.value.path
+    assert f"Move {dataset} away" in refused.value.remedy
+    assert faults.contents(dataset) == before
+    assert _check(dataset)
+
+
+@pytest.mark.parametrize("name", [INFO, METADATA])
+def test_json_that_is_too_deep(build, dataset, name):
+    (dataset / name).write_text("[" * 100_000)
+    with pytest.raises(WriteError, match="cannot be read") as refused:
+        build()
+    assert refused.value.path == str(dataset / name)
+    (message,) = _check(dataset)
+    assert "damaged" in message
+
+
+@pytest.mark.parametrize("value", [["small"], {"a": 1}, 3, None])
+def test_a_config_name_that_is_none(dataset, value):
+    _set(dataset / INFO, configName=value)
+    assert isinstance(_check(dataset), list)
+
+
+@pytest.mark.parametrize("value", [["a"], {"a": 1}, 3, True])
+@pytest.mark.parametrize("key", ["training_names_sha256", "subset_list_url"])
+def test_metadata_of_another_kind(build, dataset, key, value):
+    _set(dataset / METADATA, **{key: value})
+    if key == "subset_list_url":
+        build()  # Of a list that is a file it says nothing, and need not.
+        assert not _check(dataset)
+        return
+    with pytest.raises(WriteError, match="does not say which subset list"):
+        build()
+    assert any("which images it should have" in message for message in _check(dataset))
+
+
+@pytest.mark.parametrize("number", [50_001, 10**13])
+def test_more_validation_images_than_there_are(dataset, number):
+    _set(dataset / METADATA, validation_images=number)
+    assert any("49,995 images missing" in message for message in _check(dataset))
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_folder_whose_name_is_no_text(build, small_data, tmp_path, split):
+    rule = faults.Rule(build, small_data, tmp_path)
+    shutil.rmtree(small_data.manual_dir)
+    forms.training_tree("train")(small_data, small_data.manual_dir)
+    forms.validation_sorted("val")(small_data, small_data.manual_dir)
+    folder = os.path.join(os.fsencode(small_data.manual_dir), split.encode(), b"\xff")
+    try:
+        os.mkdir(folder)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    rule.builds()
+    (small_data.manual_dir / "train" / "n01443537" / "n01443537_7.JPEG").unlink()
+    rule.refuses("n01443537_7.JPEG")
