@@ -7,6 +7,9 @@ Targets:
   tar: an archive, through the walk of its members.
   list: a subset list.
   index: a kept index.
+  tree: folders of extracted images, by the names of what is in them.
+  dataset: the JSON and text files of a prepared dataset, through `check` and through a
+    builder that finds it there.
 
 Anything but a right result or a `DatasetError` (of an index: None) ends the run with
 the input that did it. Inputs and findings are kept below the system's folder for
@@ -19,6 +22,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
 import pathlib
 import sys
 import tempfile
@@ -53,7 +57,7 @@ with atheris.instrument_imports(include=_WATCHED):
     from imagenet2012_subset.tar.members import Tar, TarMembers
     from imagenet2012_subset.tar.piece import Piece
     from imagenet2012_subset.tar.walk import walk
-    from tests.shared import archives
+    from tests.shared import archives, fuzz_folders
 
 _FOLDER = epath.Path(tempfile.gettempdir()) / "imagenet2012_subset_fuzz"
 _RESEAL = 0x01
@@ -71,7 +75,7 @@ class _Archive:
 
 
 def _written(data: bytes) -> epath.Path:
-    path = _FOLDER / "input"
+    path = _FOLDER / f"input-{os.getpid()}"  # Several targets may run at a time.
     path.write_bytes(data)
     return path
 
@@ -224,6 +228,8 @@ _TARGETS: dict[str, tuple[Target, Callable[[], list[bytes]]]] = {
     "tar": (fuzz_tar, _tar_seeds),
     "list": (fuzz_list, _list_seeds),
     "index": (fuzz_index, _index_seeds),
+    "tree": (fuzz_folders.fuzz_tree, fuzz_folders.tree_seeds),
+    "dataset": (fuzz_folders.fuzz_dataset, fuzz_folders.dataset_seeds),
 }
 
 
@@ -247,6 +253,7 @@ def main() -> None:
         "-keep_seed=1",
         "-use_value_profile=1",
         "-timeout=10",
+        "-rss_limit_mb=6000",  # The counters of branches grow with the corpus.
         "-print_final_stats=1",
         str(corpus),
     ]

@@ -1,0 +1,412 @@
+"""Loads builds as years of use would; run by hand, not by pytest.
+
+    python tests/soak.py repeat --times 200
+    python tests/soak.py narrow
+    python tests/soak.py together --times 8
+    python tests/soak.py kill --times 50
+
+Trials:
+  repeat: many builds in one process, of tars, synset tars and trees in turn. Memory,
+    open files and threads are printed every 20 builds, and may not grow.
+  narrow: 64 workers that may open 64 files, while another process holds all direct
+    reads that the kernel gives (on Linux; who else reads directly meanwhile reads in
+    another way). No build says more than it says with room.
+  together: so many processes build as many configs from the same archives into one
+    `data_dir`.
+  kill: so many builds are killed at random moments, while they build anew, overwrite
+    another dataset or add a file format. Nothing wrong may stand in the final place,
+    all that is left is told, and the next build gives the right dataset.
+
+Every dataset is compared with one that was built at leisure, shard by shard. Each
+trial ends with a line of figures, or with an error and the folder to look into.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import gc
+import io
+import logging
+import multiprocessing
+import os
+import pathlib
+import platform
+import random
+import resource
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+import tensorflow_datasets as tfds
+from absl import logging as absl_logging
+from etils import epath
+
+from imagenet2012_subset import Builder, SubsetConfig
+from imagenet2012_subset.imagenet.names import wnids
+from imagenet2012_subset.storage.linux_aio import _SYSTEM_CALLS
+from imagenet2012_subset.write.leftovers import report_leftovers
+from tests.conftest import SmallData
+from tests.shared import archives, forms
+
+Shards = dict[str, bytes]
+
+_LISTS = 8
+_SYNSETS = 60
+_IMAGES = 24
+_VALIDATION = 400
+_SHARDS = 8
+
+# TFDS keeps every builder that is made, each with the names of 1,000 classes twice.
+_KB_A_BUILD = 400
+
+# A server that has imported all starts a process in a moment.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["tensorflow", "tests.soak"])
+
+
+class Made:
+    """Archives in three forms, and lists; a dataset of each list and format.
+
+    Attributes:
+      manual_dirs: of tars, of synset tars and of trees, with the same images.
+      lists: paths of subset lists.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        training = {
+            wnid: [(f"{wnid}_{n}.JPEG", _image(i, n)) for n in range(_IMAGES)]
+            for i, wnid in enumerate(wnids()[::16][:_SYNSETS])
+        }
+        validation = [
+            (archives.validation_name(n), _image(9999, n))
+            for n in range(1, _VALIDATION + 1)
+        ]
+        self._folder = folder
+        tars, synset_tars, trees = (folder / name for name in ("tar", "synset", "tree"))
+        data = SmallData(tars, folder / "list_0.txt", training, validation)
+        data.write()
+        forms.synset_tars("train")(data, synset_tars)
+        forms.validation_sorted("val")(data, synset_tars)
+        forms.training_tree("train")(data, trees)
+        forms.validation_flat("val")(data, trees)
+        self.manual_dirs = [tars, synset_tars, trees]
+        names = [name for images in training.values() for name, _ in images]
+        self.lists = []
+        for number in range(_LISTS):
+            path = folder / f"list_{number}.txt"
+            listed = random.Random(number).sample(names, len(names) // 2)
+            path.write_text("\n".join(listed))
+            self.lists.append(path)
+        self._right: dict[tuple[int, str], Shards] = {}
+
+    def right(self, number: int, file_format: str) -> Shards:
+        """Returns the shards of a list's dataset in a format, built at leisure."""
+        key = number, file_format
+        if key not in self._right:
+            data_dir = self._folder / f"clean_{number}_{file_format}"
+            config = self.config(number)
+            final = build(self.manual_dirs[0], config, data_dir, file_format)
+            self._right[key] = shards(final)
+        return self._right[key]
+
+    def config(self, number: int, name: str | None = None) -> SubsetConfig:
+        return SubsetConfig(
+            name=name or f"list_{number}",
+            subset_list=os.fspath(self.lists[number]),
+            validation_images=_VALIDATION,
+        )
+
+
+def _image(synset: int, number: int) -> bytes:
+    return archives.jpeg(1000 * synset + number, (72, 64))
+
+
+def build(
+    manual_dir: pathlib.Path,
+    config: SubsetConfig,
+    data_dir: pathlib.Path,
+    file_format: str = "tfrecord",
+    *,
+    workers: int = 2,
+    num_shards: int = _SHARDS,
+    overwrite: bool = False,
+) -> pathlib.Path:
+    """Builds, and returns the dataset's folder."""
+    tfds.disable_progress_bar()
+    builder = Builder(
+        config=config, data_dir=data_dir, workers=workers, file_format=file_format
+    )
+    mode = tfds.GenerateMode
+    with contextlib.redirect_stdout(io.StringIO()):
+        builder.download_and_prepare(
+            download_dir=data_dir.parent / "downloads",
+            download_config=tfds.download.DownloadConfig(
+                manual_dir=manual_dir,
+                num_shards=num_shards,
+                download_mode=mode.REUSE_CACHE_IF_EXISTS
+                if overwrite
+                else mode.REUSE_DATASET_IF_EXISTS,
+            ),
+        )
+    return pathlib.Path(builder.data_path)
+
+
+def shards(final: pathlib.Path) -> Shards:
+    """Returns the bytes of a dataset's shards by name."""
+    return {
+        path.name: path.read_bytes() for path in final.glob("imagenet2012_subset-*")
+    }
+
+
+@contextlib.contextmanager
+def warnings() -> Iterator[list[str]]:
+    """Collects what is logged as a warning or worse."""
+    said: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record.getMessage())
+
+    handler = Handler(logging.WARNING)
+    absl_logging.get_absl_logger().addHandler(handler)
+    try:
+        yield said
+    finally:
+        absl_logging.get_absl_logger().removeHandler(handler)
+
+
+def repeat(folder: pathlib.Path, times: int) -> str:
+    made = Made(folder)
+    right = [made.right(number, "tfrecord") for number in range(_LISTS)]
+    held: list[tuple[int, int, int]] = []
+    for number in range(1, times + 1):
+        data_dir = folder / "repeated" / "data"
+        manual_dir = made.manual_dirs[number % 3]
+        config = made.config(number % _LISTS)
+        assert shards(build(manual_dir, config, data_dir)) == right[number % _LISTS]
+        shutil.rmtree(data_dir.parent)
+        if number % 20 == 0:
+            gc.collect()
+            held.append(_held())
+            memory, files, threads = held[-1]
+            print(
+                f"after {number} builds: {memory} KB, {files} files, {threads} threads"
+            )
+    (memory, *settled), (last_memory, *last) = held[0], held[-1]
+    assert last == settled, "files or threads are left over"
+    grown = (last_memory - memory) / (times - 20)
+    assert grown < _KB_A_BUILD, f"memory grows by {grown:.0f} KB with each build"
+    return f"{times} builds, all right; {grown:.0f} KB more memory with each"
+
+
+def _held() -> tuple[int, int, int]:
+    """Returns this process's resident memory in KB, open files and threads."""
+    status = pathlib.Path("/proc/self/status").read_text().split()
+    memory = int(status[status.index("VmRSS:") + 1])
+    return memory, len(os.listdir("/proc/self/fd")), threading.active_count()
+
+
+def narrow(folder: pathlib.Path, times: int) -> str:
+    made = Made(folder)
+    said = {}
+    for room in (True, False):
+        with contextlib.nullcontext() if room else _no_direct_reads():
+            for number, manual_dir in enumerate(made.manual_dirs):
+                ours, theirs = _PROCESSES.Pipe()
+                process = _PROCESSES.Process(
+                    target=_build_narrowly,
+                    args=(theirs, made.config(0), manual_dir, folder, room),
+                )
+                process.start()
+                theirs.close()
+                try:
+                    built, said[room, number] = ours.recv()
+                finally:
+                    process.join()
+                if room and number == 0:
+                    right = built
+                assert built == right, manual_dir
+                assert said[room, number] == said[True, number], said[room, number]
+    return "64 workers with 64 files and no direct reads: all right, nothing said"
+
+
+def _build_narrowly(
+    send: Connection,
+    config: SubsetConfig,
+    manual_dir: pathlib.Path,
+    folder: pathlib.Path,
+    has_room: bool,
+) -> None:
+    if not has_room:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    data_dir = pathlib.Path(tempfile.mkdtemp(dir=folder)) / "data"
+    with warnings() as said:
+        final = build(manual_dir, config, data_dir, workers=64, num_shards=80)
+    send.send((shards(final), said))
+
+
+@contextlib.contextmanager
+def _no_direct_reads() -> Iterator[None]:
+    ours, theirs = _PROCESSES.Pipe()
+    process = _PROCESSES.Process(target=_hold_direct_reads, args=(theirs,))
+    process.start()
+    try:
+        held = ours.recv()
+        assert held, "the kernel gives no direct reads: nothing is tried"
+        print(f"another process holds {held} direct reads")
+        yield
+    finally:
+        ours.send("let go")
+        process.join()
+
+
+def _hold_direct_reads(told: Connection) -> None:
+    set_up = ctypes.c_long(_SYSTEM_CALLS[platform.machine()]["setup"])
+    held = 0
+    number = 1 << 15
+    while number:
+        context = ctypes.c_ulong(0)
+        if ctypes.CDLL(None).syscall(set_up, number, ctypes.byref(context)) == 0:
+            held += number
+        else:
+            number //= 2
+    told.send(held)
+    told.recv()
+
+
+def together(folder: pathlib.Path, times: int) -> str:
+    made = Made(folder)
+    data_dir = folder / "shared" / "data"
+    processes = [
+        _PROCESSES.Process(
+            target=build,
+            args=(made.manual_dirs[0], made.config(n % _LISTS, f"own_{n}"), data_dir),
+        )
+        for n in range(times)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * times
+    for number in range(times):
+        configs = data_dir / "imagenet2012_subset" / f"own_{number}"
+        assert [path.name for path in configs.iterdir()] == ["5.0.0"]
+        right = made.right(number % _LISTS, "tfrecord")
+        assert shards(configs / "5.0.0") == right
+    return f"{times} processes, {times} configs, all right"
+
+
+def kill(folder: pathlib.Path, times: int) -> str:
+    made = Made(folder)
+    right = [made.right(number, "tfrecord") for number in range(2)]
+    as_array_record = made.right(0, "array_record")
+    dice = random.Random()
+    seconds = [_seconds_of_a_build(made, folder / f"timed_{n}") for n in range(2)][-1]
+    outcomes: dict[str, int] = {}
+    for number in range(times):
+        what = ("anew", "overwrite", "beside")[number % 3]
+        manual_dir = dice.choice(made.manual_dirs)
+        data_dir = folder / f"killed_{number}" / "data"
+        others = (made.config(1, "killed"), data_dir, "tfrecord")
+        wanted = (made.config(0, "killed"), data_dir, "tfrecord")
+        if what == "overwrite":
+            build(manual_dir, *others)
+        elif what == "beside":
+            build(manual_dir, *wanted)
+            wanted = (*wanted[:2], "array_record")
+        keywords = {"overwrite": what == "overwrite"}
+        process = _PROCESSES.Process(
+            target=build, args=(manual_dir, *wanted), kwargs=keywords
+        )
+        process.start()
+        process.join(dice.uniform(0.1, 1.1) * seconds)
+        process.kill()
+        process.join()
+        final = data_dir / "imagenet2012_subset" / "killed" / "5.0.0"
+        left = _left(final)
+        told = len(report_leftovers(epath.Path(final)))
+        there = shards(final)
+        tfrecords = {name: one for name, one in there.items() if "tfrecord" in name}
+        allowed = {"anew": [{}, right[0]], "overwrite": [{}, *right]}
+        assert tfrecords in allowed.get(what, [right[0]]), final
+        assert final.exists() == bool(tfrecords), final
+        is_whole = process.exitcode == 0
+        names = (final / "dataset_info.json").read_text() if final.exists() else ""
+        strays = len(there) > len(tfrecords) and "array_record" not in names
+        assert told == len(left) + strays, (final, told, left)
+        written = [*final.parent.glob("incomplete*/**/imagenet2012_subset-*")]
+        if is_whole:
+            outcome = "had ended"
+        elif strays:
+            outcome = "among the shards that it added"
+        elif written:
+            outcome = "with shards in its folder"
+        elif left:
+            outcome = "with a folder"
+        elif (what, tfrecords) == ("anew", {}) or tfrecords != right[0]:
+            outcome = "before it had a folder"
+        else:
+            outcome = "before it had a folder, or at its end"
+        key = f"{what}: {outcome}"
+        outcomes[key] = outcomes.get(key, 0) + 1
+        build(manual_dir, *wanted, **keywords)
+        expected = right[0] | (as_array_record if what == "beside" else {})
+        assert shards(final) == expected, final
+        assert _left(final) == left, final
+        shutil.rmtree(data_dir.parent)
+    for key, count in sorted(outcomes.items()):
+        print(f"  {count} killed, {key}")
+    return f"{times} kills, each next build right"
+
+
+def _seconds_of_a_build(made: Made, folder: pathlib.Path) -> float:
+    begin = time.monotonic()
+    process = _PROCESSES.Process(
+        target=build, args=(made.manual_dirs[0], made.config(0), folder / "data")
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    return time.monotonic() - begin
+
+
+def _left(final: pathlib.Path) -> list[pathlib.Path]:
+    if not final.parent.exists():
+        return []
+    return sorted(path for path in final.parent.iterdir() if path != final)
+
+
+_TRIALS = {
+    "repeat": (repeat, 200),
+    "narrow": (narrow, 1),
+    "together": (together, 8),
+    "kill": (kill, 50),
+}
+
+
+def main() -> None:
+    """Runs one trial in a folder of its own, which is removed if all is right."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("trial", choices=_TRIALS)
+    parser.add_argument("--times", type=int)
+    arguments = parser.parse_args()
+    trial, times = _TRIALS[arguments.trial]
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="imagenet2012_subset_soak."))
+    print(f"in {folder}", flush=True)
+    begin = time.monotonic()
+    figures = trial(folder, arguments.times or times)
+    print(f"{figures} ({time.monotonic() - begin:.0f} s)")
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
