@@ -1,6 +1,6 @@
 """Compares how fast each example's input comes with what people write first.
 
-    python benchmarks/input_pipelines.py --photos FOLDER
+    python -m benchmarks.input_pipelines --photos FOLDER
 
 Images a second, from records on the disk to batches in memory, with nothing behind
 them that takes time. Each figure comes from a fresh process, and the pipelines take
@@ -25,9 +25,11 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from machine import machine_line
-from photos import make_photos
 
+from benchmarks.make.archives import TRAINING_NAME, VALIDATION_NAME
+from benchmarks.make.photos import make_photos
+from benchmarks.measure.machine import machine_line
+from benchmarks.measure.tables import print_table
 from imagenet2012_subset import SubsetConfig
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "examples"))
@@ -70,8 +72,8 @@ def prepare(folder: pathlib.Path, photos: Sequence[bytes], images: int) -> None:
     ]
     names = [name for members in synsets.values() for name, _ in members]
     (folder / "subset.txt").write_text("\n".join(names))
-    (folder / "ILSVRC2012_img_train.tar").write_bytes(_tar(inner))
-    (folder / "ILSVRC2012_img_val.tar").write_bytes(_tar(validation))
+    (folder / TRAINING_NAME).write_bytes(_tar(inner))
+    (folder / VALIDATION_NAME).write_bytes(_tar(validation))
     for file_format in ("tfrecord", "array_record"):
         builder_of(folder, file_format).download_and_prepare(
             download_config=tfds.download.DownloadConfig(manual_dir=folder)
@@ -192,7 +194,7 @@ def images_a_second(name: str, args: argparse.Namespace) -> float:
     return count / seconds
 
 
-def main() -> None:
+def main() -> int:
     """Measures all pipelines in turn, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     path, cpus = pathlib.Path, len(os.sched_getaffinity(0))
@@ -208,39 +210,46 @@ def main() -> None:
 
     if args.only:
         print(images_a_second(args.only, args))
-        return
+        return 0
     with tempfile.TemporaryDirectory() as folder:
         if args.folder is None:
             args.folder = pathlib.Path(folder)
             files = sorted(args.photos.glob("*")) if args.photos else []
             photos = [file.read_bytes() for file in files] or make_photos(seed=0).rgb
             prepare(args.folder, photos, args.images)
-        print(machine_line())
+        print(f"{machine_line()}\n")
         figures: dict[str, list[float]] = {name: [] for name in _PIPELINES}
         for _, name in itertools.product(range(args.repetitions), _PIPELINES):
             figures[name].append(_in_a_fresh_process(name, args))
             print(f"{name}: {figures[name][-1]:.0f}", file=sys.stderr)
-    _print_table(figures)
+    _print_figures(figures)
+    return 0
 
 
 def _in_a_fresh_process(name: str, args: argparse.Namespace) -> float:
     options = ("folder", "size", "batch_size", "workers")
-    command = [sys.executable, __file__, "--only", name]
+    command = [sys.executable, "-m", "benchmarks.input_pipelines", "--only", name]
     command += [f"--{option}={getattr(args, option)}" for option in options]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout.splitlines()[-1])
 
 
-def _print_table(figures: dict[str, list[float]]) -> None:
+def _print_figures(figures: dict[str, list[float]]) -> None:
     medians = {name: statistics.median(taken) for name, taken in figures.items()}
     plain = next(iter(medians.values()))
-    print("| input | images a second | lowest, highest | times the first |")
-    print("| --- | ---: | ---: | ---: |")
-    for name, taken in figures.items():
-        spread = f"{min(taken):.0f}, {max(taken):.0f}"
-        times = f"{medians[name] / plain:.2f}"
-        print(f"| {name} | {medians[name]:.0f} | {spread} | {times} |")
+    print_table(
+        "input | images a second | lowest, highest | times the first",
+        [
+            [
+                name,
+                f"{medians[name]:.0f}",
+                f"{min(taken):.0f}, {max(taken):.0f}",
+                f"{medians[name] / plain:.2f}",
+            ]
+            for name, taken in figures.items()
+        ],
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Computes what a paper's whole dataset takes, from rates that were measured.
 
-    python benchmarks/paper_scale.py
+    python -m benchmarks.paper_scale
 
 Nothing is measured here. The rates are arguments, with those of `compare.py` and of
 `buckets.py`'s network as defaults; the output says which were used, and what limits
@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from collections.abc import Sequence
+
+from benchmarks.measure.tables import print_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,24 +142,27 @@ def rows(rates: Rates, workers: Sequence[int]) -> list[list[str]]:
     return table
 
 
-def main() -> None:
+def main() -> int:
     """Prints the rates and the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for field in dataclasses.fields(Rates):
         value = getattr(Rates.defaults(), field.name)
         parser.add_argument(f"--{field.name}", type=type(value), default=value)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 16, 64])
     args = vars(parser.parse_args())
     workers = args.pop("workers")
-    print("Rates: " + ", ".join(f"{name} {value:,}" for name, value in args.items()))
     print(
-        "\n| dataset | archives and dataset | workers | locate, minutes (limit) "
-        "| write, minutes (limit) | together | plan, GB |"
-        "\n| --- | --- | ---: | ---: | ---: | ---: | ---: |"
+        "Rates: "
+        + ", ".join(f"{name} {value:,}" for name, value in args.items())
+        + "\n"
     )
-    for row in rows(Rates(**args), workers):
-        print("| " + " | ".join(row) + " |")
+    print_table(
+        "dataset | archives and dataset | workers | locate, minutes (limit)"
+        " | write, minutes (limit) | together | plan, GB",
+        rows(Rates(**args), workers),
+    )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

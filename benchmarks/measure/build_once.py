@@ -74,7 +74,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     path = pathlib.Path
     parser.add_argument("builder", choices=tuple(_MODULES))
     parser.add_argument("config")
-    parser.add_argument("--archives", type=path, required=True)
+    parser.add_argument("--archives", required=True, help="Their folder, or its URL.")
     parser.add_argument("--data_dir", type=path, required=True)
     parser.add_argument("--cut_list", type=path, help="In place of the config's own.")
     parser.add_argument("--cut_to", type=int, help="Validation images, with a list.")

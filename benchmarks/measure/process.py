@@ -8,7 +8,7 @@ import pathlib
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _INTERVAL = 0.2  # Seconds between two looks at the disk.
 _MAXRSS_UNIT = 1024  # Linux reports kibibytes.
@@ -33,11 +33,20 @@ class Measurement:
     printed: dict[str, str]
 
 
-def run(command: Sequence[str], folder: pathlib.Path) -> Measurement:
+def run(
+    command: Sequence[str],
+    folder: pathlib.Path,
+    environment: Mapping[str, str] | None = None,
+) -> Measurement:
     """Runs the command to its end, watching the disk `folder` takes.
 
     Keep this process small: Linux counts the memory of the process that starts
     another as a lower bound of the started one's peak.
+
+    Args:
+      command: It and its arguments.
+      folder: Where to watch the disk.
+      environment: Variables to set beside those of this process.
 
     Raises:
       RuntimeError: If the command fails; the message ends with what it said.
@@ -52,7 +61,8 @@ def run(command: Sequence[str], folder: pathlib.Path) -> Measurement:
             peak = max(peak, disk_usage(folder))
 
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        process = subprocess.Popen(command, stdout=out, stderr=err)
+        variables = {**os.environ, **(environment or {})}
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=variables)
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:

@@ -8,7 +8,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.make.archives import (
     LIST_NAMES,
@@ -124,8 +124,18 @@ class Runs:
         self, module: str, arguments: Iterable[str], folder: pathlib.Path
     ) -> Measurement:
         self.go_cold()
-        command = [sys.executable, "-m", f"benchmarks.measure.{module}", *arguments]
-        return run([*command, f"--archives={self.archives}"], folder)
+        return run_module(module, [*arguments, f"--archives={self.archives}"], folder)
+
+
+def run_module(
+    name: str,
+    arguments: Iterable[str],
+    folder: pathlib.Path,
+    environment: Mapping[str, str] | None = None,
+) -> Measurement:
+    """Runs a module beside this one as a command; the rest is as for `process.run`."""
+    command = [sys.executable, "-m", f"benchmarks.measure.{name}", *arguments]
+    return run(command, folder, environment)
 
 
 def cut_options(

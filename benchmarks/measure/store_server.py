@@ -2,7 +2,7 @@
 
 Run as a program of its own, so that it takes none of the reader's time:
 
-    python benchmarks/store_server.py FOLDER --port 9000
+    python -m benchmarks.measure.store_server FOLDER --port 9000
 
 It knows HEAD, GET with a range and ListObjectsV2 of `s3://bucket/imagenet`, which is
 what s3fs asks for to read. It checks no signature. That the protocol is understood is
