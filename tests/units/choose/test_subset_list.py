@@ -167,3 +167,9 @@ def test_published_lists_are_read_whole(real_data):
     assert len(large) == 128_116
     assert set(small) < set(large)
     assert {name.partition("_")[0] for name in small} == set(names.wnids())
+
+
+def test_a_list_that_is_not_there_is_said_to_be_missing_and_no_more(tmp_path):
+    with pytest.raises(SubsetListError) as caught:
+        read_subset_list(tmp_path / "none.txt")
+    assert caught.value.problem == "cannot be read (No such file or directory)"

@@ -19,7 +19,7 @@ from imagenet2012_subset.find.tar_archive import TarArchive
 from imagenet2012_subset.imagenet import jpeg, names
 from imagenet2012_subset.imagenet.originals import TRAINING
 from imagenet2012_subset.plan.records import RecordSerializer, record_size
-from imagenet2012_subset.plan.splits import SplitPlan, plan_split
+from imagenet2012_subset.plan.splits import SplitPlan, plan_split, summary
 from imagenet2012_subset.storage.open import open_file
 from imagenet2012_subset.tfds_internals import ShardConfig, ShardedFileTemplate
 from tests.shared import archives
@@ -256,6 +256,14 @@ def test_more_shards_than_images_or_fewer_than_none_are_an_error(num_shards):
     ):
         plan_of("train", many(3, 10), ShardConfig(num_shards=num_shards))
     assert plan_of("train", many(3, 10), ShardConfig(num_shards=3)).num_shards == 3
+
+
+def test_the_summary_adds_up_all_splits_and_counts_images_and_shards_of_each():
+    training = plan_of("train", many(3, 1024 * 1024), ShardConfig(num_shards=2))
+    validation = plan_of("validation", many(1, 1024 * 1024), ShardConfig())
+    assert summary([training, validation]) == (
+        "4.00 MiB (train: 3 images in 2 shards; validation: 1 image in 1 shard)"
+    )
 
 
 def test_records_of_converted_images_are_planned_with_their_new_length(tmp_path):
