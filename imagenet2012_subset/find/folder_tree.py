@@ -18,6 +18,7 @@ from imagenet2012_subset.find.entries import Entries, Entry, decoded
 from imagenet2012_subset.find.source import Listing
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, Original
+from imagenet2012_subset.storage.direct_reads import DirectReads
 from imagenet2012_subset.storage.folders import (
     Folder,
     Status,
@@ -26,7 +27,7 @@ from imagenet2012_subset.storage.folders import (
     statuses,
 )
 from imagenet2012_subset.storage.in_order import read_in_order
-from imagenet2012_subset.storage.many_files import DirectReads, ManyFiles
+from imagenet2012_subset.storage.many_files import ManyFiles
 from imagenet2012_subset.storage.paths import dangling_link
 from imagenet2012_subset.storage.queue import Extent
 

@@ -16,8 +16,9 @@ from imagenet2012_subset.find.tar_archive import TarArchive
 from imagenet2012_subset.find.tar_index import index_tars
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import Original
+from imagenet2012_subset.storage.direct_reads import DirectReads
 from imagenet2012_subset.storage.folders import Status, entries_of, statuses
-from imagenet2012_subset.storage.many_files import DirectReads, ManyFiles
+from imagenet2012_subset.storage.many_files import ManyFiles
 from imagenet2012_subset.storage.paths import dangling_link
 from imagenet2012_subset.tar.members import Tar
 

@@ -7,19 +7,16 @@ import contextlib
 import itertools
 import mmap
 import os
-import threading
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from etils import epath
 
+from imagenet2012_subset.storage.direct_reads import DirectReads
 from imagenet2012_subset.storage.file import Place, ends_early, unreadable
 from imagenet2012_subset.storage.linux_aio import ALIGNMENT, LinuxAio
 from imagenet2012_subset.storage.queue import Extent
 from imagenet2012_subset.storage.unsupported import NO_ADVICE, tell_unsupported
-
-# To set up direct reads and to end them takes as long as to read a few extents.
-_WORTH_A_SET_UP = 8
 
 
 class LocalFile:
@@ -43,10 +40,7 @@ class LocalFile:
         self.mtime_ns = status.st_mtime_ns
         # Reads jump from header to header: what follows a header is not wanted.
         self._advise(0, 0, os.POSIX_FADV_RANDOM)
-        # Direct reads that were set up and are not lent, by capacity and size.
-        self._idle: dict[tuple[int, int], list[LinuxAio]] = {}
-        self._lock = threading.Lock()
-        self._has_direct_reads = True
+        self._direct_reads = DirectReads()
 
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):
@@ -88,35 +82,10 @@ class LocalFile:
 
     @contextlib.contextmanager
     def queue(self, capacity: int, size: int) -> Iterator[LocalQueue]:
-        aio = self._direct_reads(capacity, size)
-        try:
+        with self._direct_reads.lend(
+            lambda: os.dup(self._descriptor), capacity, size
+        ) as aio:
             yield LocalQueue(self, aio)
-        except BaseException:
-            # An interrupt may come before it is noted what the kernel did.
-            if aio:
-                aio.close()
-            raise
-        if aio and aio.is_slow:
-            self._has_direct_reads = False
-        elif aio:
-            with self._lock:
-                self._idle.setdefault((capacity, size), []).append(aio)
-
-    def _direct_reads(self, capacity: int, size: int) -> LinuxAio | None:
-        if capacity < _WORTH_A_SET_UP or not self._has_direct_reads:
-            return None
-        with self._lock:
-            idle = self._idle.get((capacity, size), [])
-            while idle:
-                if not (aio := idle.pop()).is_inherited:
-                    return aio
-        try:
-            # By its path it could be another file by now.
-            path = f"/proc/self/fd/{self._descriptor}"
-            return LinuxAio(path, capacity, -(-size // ALIGNMENT) * ALIGNMENT)
-        except OSError:
-            self._has_direct_reads = False
-            return None
 
 
 class LocalQueue:

@@ -11,15 +11,15 @@ import concurrent.futures
 import contextlib
 import errno
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from etils import epath
 
 from imagenet2012_subset.errors import LEAVE_ALONE, ArchiveError
+from imagenet2012_subset.storage.direct_reads import TOO_MANY_OPEN, DirectReads
 from imagenet2012_subset.storage.file import Place, ends_early, unreadable
 from imagenet2012_subset.storage.folders import Status, status_of
 from imagenet2012_subset.storage.linux_aio import ALIGNMENT, LinuxAio
@@ -30,94 +30,8 @@ _CHANGED = f"The file changed since it was found; {LEAVE_ALONE}"
 
 _THREADS = 16
 
-# To set up direct reads and to end them takes as long as to read a few extents.
-_WORTH_A_SET_UP = 8
-
-# To open a file on a disk of this machine takes ten microseconds. Where it always takes
-# longer, as over a network, threads open several at a time. Now and then it takes
-# longer anywhere, as when another thread has Python's lock.
-_SLOW_SECONDS_AN_OPEN = 200e-6
-_JUDGED_AFTER = 64
-
 _TRIES_TO_OPEN = 500
 _SECONDS_BETWEEN_TRIES = 0.01
-
-_TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
-
-# Others on this machine may have as many direct reads set up as it allows, for a while.
-_NONE_LEFT_NOW = (*_TOO_MANY_OPEN, errno.EAGAIN)
-
-
-class DirectReads:
-    """Direct reads that were set up, for whichever files are read next."""
-
-    def __init__(self) -> None:
-        self._idle: dict[tuple[int, int], list[LinuxAio]] = {}
-        self._lock = threading.Lock()
-        self._are_had = True
-        self._num_opened = 0
-        self._quickest_open = float("inf")
-
-    def note_opened(self, count: int, seconds: float) -> None:
-        """Takes note of how long it took to open so many files one after the other."""
-        with self._lock:
-            self._num_opened += count
-            self._quickest_open = min(self._quickest_open, seconds / count)
-
-    @property
-    def are_quick(self) -> bool:
-        """Whether files open so quickly that one thread can open them all."""
-        return (
-            self._num_opened < _JUDGED_AFTER
-            or self._quickest_open < _SLOW_SECONDS_AN_OPEN
-        )
-
-    @contextlib.contextmanager
-    def lend(
-        self, descriptor: Callable[[], int], capacity: int, size: int
-    ) -> Iterator[LinuxAio | None]:
-        """Lends direct reads to one thread; none where the platform has none.
-
-        Args:
-          descriptor: opens one of the files that will be read.
-          capacity: how many reads may be under way at once.
-          size: how many bytes most of them have at the most.
-        """
-        aio = self._take(descriptor, capacity, size)
-        try:
-            yield aio
-        except BaseException:
-            # An interrupt may come before it is noted what the kernel did.
-            if aio:
-                aio.close()
-            raise
-        if aio and aio.is_slow:
-            self._are_had = False
-        elif aio:
-            with self._lock:
-                self._idle.setdefault((capacity, size), []).append(aio)
-
-    def _take(
-        self, descriptor: Callable[[], int], capacity: int, size: int
-    ) -> LinuxAio | None:
-        if capacity < _WORTH_A_SET_UP or not self._are_had or not self.are_quick:
-            return None
-        with self._lock:
-            if idle := self._idle.get((capacity, size)):
-                return idle.pop()
-        try:
-            opened = descriptor()
-        except OSError:
-            return None
-        try:
-            path = f"/proc/self/fd/{opened}"
-            return LinuxAio(path, capacity, -(-size // ALIGNMENT) * ALIGNMENT)
-        except OSError as error:
-            if error.errno not in _NONE_LEFT_NOW:
-                self._are_had = False
-            return None
-        finally:
-            os.close(opened)
 
 
 class ManyFiles:
@@ -188,7 +102,7 @@ class ManyFiles:
                 path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags
             )
         except OSError as error:
-            if error.errno == errno.EINVAL or error.errno in _TOO_MANY_OPEN:
+            if error.errno == errno.EINVAL or error.errno in TOO_MANY_OPEN:
                 raise
             raise ArchiveError(
                 path,
@@ -233,7 +147,7 @@ class ManyFiles:
             try:
                 return self.open(number)
             except OSError as error:
-                if error.errno not in _TOO_MANY_OPEN:
+                if error.errno not in TOO_MANY_OPEN:
                     raise unreadable(
                         epath.Path(self._paths[number]), 0, error
                     ) from error
@@ -365,7 +279,7 @@ class ManyFilesQueue:
         try:
             return self._files.open(number, os.O_DIRECT)
         except OSError as error:
-            if error.errno in _TOO_MANY_OPEN:
+            if error.errno in TOO_MANY_OPEN:
                 self._may_keep = False
             return -1
 

@@ -102,9 +102,7 @@ def test_an_archive_that_lacks_some_is_not_taken_for_another(source_of):
 def test_test_images_have_no_labels(source_of, original):
     source = source_of(original, ["ILSVRC2012_test_00000001.JPEG"])
     why_not = why_not_training if original == TRAINING else why_not_validation
-    assert why_not(source).endswith(
-        ". It holds the test images, which have no labels"
-    )
+    assert why_not(source).endswith(". It holds the test images, which have no labels")
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,11 @@ from etils import epath
 from hypothesis import given, strategies as st
 
 from imagenet2012_subset import ArchiveError
-from imagenet2012_subset.storage import many_files
+from imagenet2012_subset.storage import direct_reads as lending
+from imagenet2012_subset.storage.direct_reads import DirectReads
 from imagenet2012_subset.storage.folders import statuses
 from imagenet2012_subset.storage.in_order import read_in_order
-from imagenet2012_subset.storage.many_files import DirectReads, ManyFiles
+from imagenet2012_subset.storage.many_files import ManyFiles
 from imagenet2012_subset.storage.queue import Extent
 
 
@@ -133,7 +134,7 @@ def test_an_error_in_one_of_many_is_told(tmp_path):
 @pytest.mark.parametrize("direct", [True, False])
 def test_no_file_stays_open(tmp_path, direct, monkeypatch):
     if not direct:
-        monkeypatch.setattr(many_files, "LinuxAio", _no_direct_reads)
+        monkeypatch.setattr(lending, "LinuxAio", _no_direct_reads)
     contents = [_bytes(3000, seed) for seed in range(100)]
     direct_reads = DirectReads()
     files = _opened(_write(tmp_path, contents), direct_reads)
@@ -163,7 +164,7 @@ def test_direct_reads_that_others_have_for_a_while(
 
     direct_reads = DirectReads()
     with monkeypatch.context() as patched:
-        patched.setattr(many_files, "LinuxAio", refused)
+        patched.setattr(lending, "LinuxAio", refused)
         with direct_reads.lend(lambda: files.open(0), 16, 4096) as aio:
             assert aio is None
     with direct_reads.lend(lambda: files.open(0), 16, 4096) as aio:
