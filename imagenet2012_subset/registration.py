@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from imagenet2012_subset.storage.store_path import register_store_paths
+from imagenet2012_subset.storage.remote.paths import register_store_paths
 from imagenet2012_subset.tfds_internals import registered
 
 

@@ -11,7 +11,7 @@ from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.local_file import LocalFile
 from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.storage.portable_file import PortableFile
-from imagenet2012_subset.storage.remote_file import RemoteFile
+from imagenet2012_subset.storage.remote.file import RemoteFile
 
 
 def open_file(path: epath.Path) -> File:

@@ -11,7 +11,7 @@ from etils import epath
 from imagenet2012_subset.errors import DatasetError, WriteError
 from imagenet2012_subset.plan.splits import ShardPlan, SplitPlan
 from imagenet2012_subset.storage.paths import absolute
-from imagenet2012_subset.write.apart import remove_attempts, write_apart
+from imagenet2012_subset.write.attempt import remove_attempts, write_apart
 from imagenet2012_subset.write.shard import ShardWriter
 from imagenet2012_subset.write.splits import ensure_space
 

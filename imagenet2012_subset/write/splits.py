@@ -15,7 +15,7 @@ from imagenet2012_subset.plan.splits import ShardPlan, SplitPlan
 from imagenet2012_subset.storage.paths import free_bytes, is_local
 from imagenet2012_subset.storage.sync import sync_file
 from imagenet2012_subset.tfds_internals import tqdm
-from imagenet2012_subset.write.apart import write_apart
+from imagenet2012_subset.write.attempt import write_apart
 from imagenet2012_subset.write.shard import ShardWriter, unwritable
 from imagenet2012_subset.write.threads import Progress, StopFlag, run_together
 from imagenet2012_subset.write.workers import workers_within_open_files

@@ -203,8 +203,8 @@ def _may(module: str, name: str, modules: set[str]) -> bool:
 _OTHER_MEANINGS = {
     ("choose/subset_list.py", "replace"),  # Of a string.
     ("page/svg.py", "replace"),
-    ("storage/store_path.py", "rmtree"),  # What a copy that failed left at a store.
-    ("write/apart.py", "tempfile.TemporaryDirectory"),  # Of a shard to be uploaded.
+    ("storage/remote/paths.py", "rmtree"),  # What a copy that failed left at a store.
+    ("write/attempt.py", "tempfile.TemporaryDirectory"),  # Of a shard to be uploaded.
     ("write/asked.py", "tempfile.NamedTemporaryFile"),  # Of a list from the web.
     ("page/write.py", "replace"),
     ("read/record_server.py", "os.fdopen"),  # Of its standard output.

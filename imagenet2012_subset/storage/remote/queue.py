@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.storage.queue import Extent
-from imagenet2012_subset.storage.read_on import ReadOn
+from imagenet2012_subset.storage.remote.stretches import ReadOn
 
 
 class Fetcher(Protocol):

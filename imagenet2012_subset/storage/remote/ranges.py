@@ -10,7 +10,11 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-from imagenet2012_subset.storage.store import ObjectStatus, Replaced, StoredObject
+from imagenet2012_subset.storage.remote.store import (
+    ObjectStatus,
+    Replaced,
+    StoredObject,
+)
 
 # A signature holds longer, but the credentials that made it may not.
 _SIGN_AGAIN_SECONDS = 300

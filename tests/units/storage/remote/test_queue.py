@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 
 from imagenet2012_subset import ArchiveError
 from imagenet2012_subset.storage.queue import Extent
-from imagenet2012_subset.storage.remote_queue import RemoteQueue
+from imagenet2012_subset.storage.remote.queue import RemoteQueue
 
 DATA = random.Random(1).randbytes(1 << 16)
 

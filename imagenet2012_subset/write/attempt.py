@@ -13,8 +13,8 @@ from etils import epath
 from imagenet2012_subset.find.source import Source
 from imagenet2012_subset.plan.splits import ShardPlan
 from imagenet2012_subset.storage.paths import is_local
+from imagenet2012_subset.storage.remote.upload import upload
 from imagenet2012_subset.storage.sync import sync_file
-from imagenet2012_subset.storage.upload import upload
 from imagenet2012_subset.write.shard import ShardWriter, unwritable
 
 _ATTEMPT_PREFIX = "attempt."

@@ -6,8 +6,8 @@ import os
 
 from etils import epath
 
-from imagenet2012_subset.storage.store import as_os_errors, find_object
-from imagenet2012_subset.storage.store_path import StorePath
+from imagenet2012_subset.storage.remote.paths import StorePath
+from imagenet2012_subset.storage.remote.store import as_os_errors, find_object
 
 
 def upload(file: epath.Path, target: epath.Path) -> None:

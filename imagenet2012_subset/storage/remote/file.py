@@ -11,18 +11,18 @@ from etils import epath
 
 from imagenet2012_subset.errors import LEAVE_ALONE, ArchiveError
 from imagenet2012_subset.storage.file import Place, ends_early
-from imagenet2012_subset.storage.read_on import ReadOn
-from imagenet2012_subset.storage.remote_queue import RemoteQueue
-from imagenet2012_subset.storage.store import (
+from imagenet2012_subset.storage.remote.queue import RemoteQueue
+from imagenet2012_subset.storage.remote.store import (
     MAX_CONNECTIONS,
     ObjectStatus,
     Replaced,
     StoredObject,
     find_object,
 )
+from imagenet2012_subset.storage.remote.stretches import ReadOn
 
 if TYPE_CHECKING:
-    from imagenet2012_subset.storage.plain_reads import PlainReads
+    from imagenet2012_subset.storage.remote.ranges import PlainReads
 
 
 class RemoteFile:
@@ -131,7 +131,7 @@ def _plain_reads(stored: StoredObject, status: ObjectStatus) -> PlainReads | Non
     if stored.scheme not in ("s3", "gs"):
         return None
     # What it is made with comes with the clients of these stores alone.
-    from imagenet2012_subset.storage.plain_reads import PlainReads
+    from imagenet2012_subset.storage.remote.ranges import PlainReads
 
     return PlainReads(stored, status)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from imagenet2012_subset.storage.read_on import ReadOn, stretch_of
+from imagenet2012_subset.storage.remote.stretches import ReadOn, stretch_of
 
 IN_FLIGHT = 500
 STRETCH = stretch_of(IN_FLIGHT)

@@ -15,8 +15,8 @@ from hypothesis import given, settings, strategies as st
 from imagenet2012_subset import ArchiveError, ManualDirError
 from imagenet2012_subset.storage.in_order import read_in_order
 from imagenet2012_subset.storage.queue import Extent
-from imagenet2012_subset.storage.read_on import stretch_of
-from imagenet2012_subset.storage.remote_file import RemoteFile
+from imagenet2012_subset.storage.remote.file import RemoteFile
+from imagenet2012_subset.storage.remote.stretches import stretch_of
 from imagenet2012_subset.tar.flat import walk_flat
 from imagenet2012_subset.tar.members import Tar
 from tests.shared import archives

@@ -10,7 +10,7 @@ from typing import Any
 from etils import epath
 from etils.epath import backend, gpath
 
-from imagenet2012_subset.storage.store import as_os_errors
+from imagenet2012_subset.storage.remote.store import as_os_errors
 
 
 def register_store_paths() -> None:
