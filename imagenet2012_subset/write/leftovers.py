@@ -11,6 +11,7 @@ from imagenet2012_subset.errors import DatasetError, counted
 from imagenet2012_subset.tfds_internals import FileFormat
 from imagenet2012_subset.write.final_place import folders_of_builds
 from imagenet2012_subset.write.formats import read_formats
+from imagenet2012_subset.write.infos import is_dataset
 
 
 def report_leftovers(final: epath.Path) -> list[str]:
@@ -37,6 +38,8 @@ def report_leftovers(final: epath.Path) -> list[str]:
 
 
 def _unknown_shards(final: epath.Path) -> list[str]:
+    if not is_dataset(final):  # Nor is there one to wait for, as others do.
+        return []
     try:
         known = read_formats(final)
         names = [path.name for path in final.iterdir()]

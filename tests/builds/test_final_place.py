@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import signal
 import threading
+import time
 
 import pytest
 import tensorflow_datasets as tfds
@@ -165,6 +166,12 @@ def test_leftovers_are_reported_at_each_call_of_a_build(place):
         return reached
 
     each_call(run, at_least=10)
+
+
+def test_a_place_where_nothing_is_yet_is_not_waited_for(place, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("it waits"))
+    place.path.rmtree(missing_ok=True)
+    assert report_leftovers(place.path) == []
 
 
 def test_leftovers_that_go_while_they_are_measured(place, monkeypatch):
