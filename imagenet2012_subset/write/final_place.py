@@ -138,7 +138,7 @@ def _put_back_from(folder: epath.Path, final: epath.Path) -> None:
 def _listed(folder: epath.Path) -> list[epath.Path]:
     try:
         return list(folder.iterdir())
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # It may be another user's.
         return []
 
 

@@ -18,7 +18,7 @@ from imagenet2012_subset.find import tar_archive
 from imagenet2012_subset.storage.in_order import read_in_order
 from imagenet2012_subset.write.leftovers import report_leftovers
 from tests.conftest import read_split
-from tests.shared import archives
+from tests.shared import archives, permissions
 
 _BUILD = """
 import signal, sys, time
@@ -110,6 +110,22 @@ def test_the_next_build_says_what_was_left_and_where(build, tmp_path, caplog):
     assert str(left) in caplog.text
     assert "1,234 bytes" in caplog.text
     assert (left / "shard").exists()
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o111, 0o444])
+def test_what_another_user_left_is_in_nobodys_way(build, tmp_path, mode):
+    left = tmp_path / "data" / "imagenet2012_subset" / "small" / "incomplete.ABC_5.0.0"
+    (left / "imagenet2012_subset" / "small" / "5.0.0").mkdir(parents=True)
+    (left / "replaced-0").mkdir()
+    left.chmod(mode)
+    try:
+        with permissions.counted():
+            built = build()
+            assert len(read_split(build(), "train")) == 6
+    finally:
+        left.chmod(0o755)
+    assert pathlib.Path(built.data_path).exists()
+    assert (left / "replaced-0").exists()
 
 
 def test_two_builds_at_once(small_data, build, tmp_path):
