@@ -42,6 +42,7 @@ import threading
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
@@ -324,11 +325,8 @@ def kill(folder: pathlib.Path, times: int) -> str:
             build(manual_dir, *wanted)
             wanted = (*wanted[:2], "array_record")
         keywords = {"overwrite": what == "overwrite"}
-        process = _PROCESSES.Process(
-            target=build, args=(manual_dir, *wanted), kwargs=keywords
-        )
-        process.start()
-        process.join(dice.uniform(0.1, 1.1) * seconds)
+        process = _start(manual_dir, *wanted, **keywords)
+        process.join(dice.uniform(0, 1.1) * seconds)
         process.kill()
         process.join()
         final = data_dir / "imagenet2012_subset" / "killed" / "5.0.0"
@@ -368,12 +366,27 @@ def kill(folder: pathlib.Path, times: int) -> str:
     return f"{times} kills, each next build right"
 
 
-def _seconds_of_a_build(made: Made, folder: pathlib.Path) -> float:
-    begin = time.monotonic()
+def _start(*arguments: Any, **keywords: Any) -> multiprocessing.process.BaseProcess:
+    """Starts a build in a process of its own; returns when it begins."""
+    ours, theirs = _PROCESSES.Pipe()
     process = _PROCESSES.Process(
-        target=build, args=(made.manual_dirs[0], made.config(0), folder / "data")
+        target=_tell_and_build, args=(theirs, arguments, keywords)
     )
     process.start()
+    ours.recv()
+    return process
+
+
+def _tell_and_build(
+    told: Connection, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> None:
+    told.send("begins")
+    build(*arguments, **keywords)
+
+
+def _seconds_of_a_build(made: Made, folder: pathlib.Path) -> float:
+    process = _start(made.manual_dirs[0], made.config(0), folder / "data")
+    begin = time.monotonic()
     process.join()
     assert process.exitcode == 0
     return time.monotonic() - begin
