@@ -190,6 +190,22 @@ def test_other_label_names_are_a_finding(dataset, check, damage):
     assert set(wrong) == {"label.labels.txt"}
 
 
+@pytest.mark.parametrize(
+    "name", ["dataset_info.json", "features.json", "metadata.json", "label.labels.txt"]
+)
+def test_a_file_that_cannot_be_read_is_a_finding(dataset, check, name):
+    (dataset / name).unlink()
+    (dataset / name).mkdir()
+    (message,) = check(dataset).wrong[name]
+    assert message == "cannot be read (Is a directory). Build the dataset again"
+
+
+def test_labels_that_are_no_text_are_a_finding(dataset, check):
+    (dataset / "label.labels.txt").write_bytes(b"\xff\xfe")
+    (message,) = check(dataset).wrong["label.labels.txt"]
+    assert message == "is damaged (it is no text). Build the dataset again"
+
+
 def _shards(dataset: pathlib.Path, split: str) -> list[pathlib.Path]:
     return sorted(dataset.glob(f"imagenet2012_subset-{split}.*"))
 

@@ -81,6 +81,19 @@ def test_positions_that_a_writer_gives_become_index_files(
     assert [len(one) for one in positions] == ours.info.splits["train"].shard_lengths
 
 
+def test_without_options_archives_are_sought_where_tfds_seeks_them(
+    small_data, tmp_path
+):
+    (tmp_path / "data" / "downloads").mkdir(parents=True)
+    small_data.manual_dir.rename(tmp_path / "data" / "downloads" / "manual")
+    config = SubsetConfig(
+        name="small", subset_list=small_data.subset_list, validation_images=5
+    )
+    builder = imagenet2012_subset.Builder(config=config, data_dir=tmp_path / "data")
+    builder.download_and_prepare()
+    assert sorted(_names(builder, "train")) == sorted(small_data.listed)
+
+
 def test_num_shards(build, small_data):
     ours = build(num_shards=3)
     assert ours.info.splits["train"].num_shards == 3

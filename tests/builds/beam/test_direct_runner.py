@@ -64,6 +64,20 @@ def test_the_runner_may_stand_in_the_options(build_watched):
     assert files(beam) == files(local)
 
 
+def test_the_runner_that_is_given_is_the_one_that_runs(build_watched):
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    ran = []
+
+    class Noted(FnApiRunner):
+        def run_pipeline(self, pipeline, options):
+            ran.append(pipeline)
+            return super().run_pipeline(pipeline, options)
+
+    build_watched(beam_runner=Noted())
+    assert len(ran) == 1
+
+
 def test_a_damaged_image_is_an_error_and_nothing_is_left(
     build_watched, small_data, tmp_path
 ):

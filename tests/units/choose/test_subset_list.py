@@ -173,3 +173,8 @@ def test_a_list_that_is_not_there_is_said_to_be_missing_and_no_more(tmp_path):
     with pytest.raises(SubsetListError) as caught:
         read_subset_list(tmp_path / "none.txt")
     assert caught.value.problem == "cannot be read (No such file or directory)"
+
+
+def test_a_long_line_is_shown_in_sixty_characters():
+    assert repr("x" * 60) in _error("x" * 60)
+    assert repr("x" * 57 + "...") in _error("x" * 61)

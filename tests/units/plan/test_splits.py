@@ -219,6 +219,14 @@ def test_no_shard_is_longer_than_the_user_allows(
     assert max(shard_bytes(plan)) <= config.max_shard_size
 
 
+def test_a_minimum_near_the_maximum_counts_as_a_quarter_of_it():
+    record = int(plan_of("train", many(1, 1000), ShardConfig()).record_sizes[0]) + FRAME
+    limits = {"min_shard_size": 10 * record, "max_shard_size": 10 * record}
+    # 33 records take at least 4 shards, and at most 13 of a quarter of the maximum.
+    plan = plan_of("train", many(33, 1000), ShardConfig(**limits))
+    assert plan.num_shards == 8
+
+
 @settings(deadline=None, max_examples=200)
 @given(st.integers(1, 3000), st.integers(0, 2000), st.integers(1, 5000))
 def test_a_limit_that_no_image_fits_gives_each_a_shard_of_its_own(

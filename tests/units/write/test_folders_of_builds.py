@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from etils import epath
 
@@ -78,6 +80,8 @@ def test_folders_of_builds_are_those_of_this_version_alone(final):
 def test_the_size_of_what_is_left_is_told(final):
     folder = _dataset(final.parent / f"incomplete.1_{final.name}", "12345")
     _dataset(folder / "below" / "below", "123")
+    # As a file that a build which still runs has moved meanwhile.
+    os.symlink(folder / "gone", folder / "link")
     (message,) = report_leftovers(final)
     assert message.startswith(f"{folder} (8 bytes) is of a build that was interrupted")
 
@@ -97,14 +101,30 @@ def test_each_dataset_that_is_replaced_goes_into_the_folder_of_the_build(final):
     assert not folder.exists()
 
 
-def test_an_error_puts_back_and_leaves_no_folder(final):
-    _dataset(final, "old")
-    with pytest.raises(KeyboardInterrupt), folder_of_build(final) as folder:
+def test_a_file_in_the_final_place_is_replaced_only_if_asked_for(final):
+    final.parent.mkdir(parents=True)
+    final.write_text("a file")
+    with folder_of_build(final) as folder:
+        _dataset(folder.joinpath(*final.parts[-3:]), "new")
+        assert not put_in_place(folder, final, replace=False)
+        assert final.read_text() == "a file"
+        assert put_in_place(folder, final, replace=True)
+    assert (final / "what").read_text() == "new"
+
+
+def _interrupted_between_two_renames(final: epath.Path) -> None:
+    with folder_of_build(final) as folder:
         _dataset(folder.joinpath(*final.parts[-3:]), "new")
         final.rename(folder / "replaced-0")
         raise KeyboardInterrupt
+
+
+def test_an_interrupt_puts_back_and_leaves_no_folder(final):
+    _dataset(final, "old")
+    with pytest.raises(KeyboardInterrupt):
+        _interrupted_between_two_renames(final)
     assert (final / "what").read_text() == "old"
-    assert not folder.exists()
+    assert list(final.parent.iterdir()) == [final]
 
 
 def test_metadata_that_is_no_object_tells_nothing(tmp_path):

@@ -1,4 +1,4 @@
-"""When a dataset that is there is the one that is asked for, and what is said if not."""
+"""When a dataset that is there is the one asked for, and what is said if not."""
 
 from __future__ import annotations
 
