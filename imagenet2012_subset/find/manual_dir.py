@@ -185,7 +185,7 @@ def _similar(manual_dir: epath.Path, original: Original) -> str:
         present = sorted(entry.name for entry in manual_dir.iterdir())
     except OSError:
         present = []
-    lower = {name.lower(): name for name in reversed(present)}
+    lower = {_finished(name.lower()): name for name in reversed(present)}
     close = difflib.get_close_matches(original.file_name.lower(), lower, 1, cutoff=0.85)
     others = {TRAINING.file_name, VALIDATION.file_name}
     if close and lower[close[0]] not in others:
@@ -197,6 +197,13 @@ def _similar(manual_dir: epath.Path, original: Original) -> str:
         return " (the directory is empty)"
     shown = ", ".join(present[:5]) + (", ..." if len(present) > 5 else "")
     return f" (the directory has {shown})"
+
+
+def _finished(name: str) -> str:
+    """Returns what a download will be called once it is finished."""
+    for end in _UNFINISHED:
+        name = name.removesuffix(end)
+    return name
 
 
 def _foreign(file: File) -> str | None:
