@@ -216,8 +216,6 @@ class FolderTree:
                 decoded(entries.names), entries.files.tolist(), strict=True
             )
         ]
-        if not paths:
-            return
         files = ManyFiles(
             self.path, paths, entries.sizes, entries.seals, self._direct_reads
         )
