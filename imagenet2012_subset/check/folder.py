@@ -57,7 +57,7 @@ def check_folder(
         problem = f"cannot be listed ({error.strerror or error})"
         raise ManualDirError(folder, problem, _WHAT_TO_GIVE) from error
     if what is None:
-        problem = "is no folder" if folder.exists() else "does not exist"
+        problem = "is no directory" if folder.exists() else "does not exist"
         raise ManualDirError(folder, problem, _WHAT_TO_GIVE)
     downloads = data_dir / "downloads" if data_dir else _downloads_beside(folder)
     index_folder = folder_in(downloads) if downloads else None

@@ -332,4 +332,4 @@ def test_a_folder_that_is_not_there(check, tmp_path):
 
 def test_a_file_in_place_of_a_folder(check, tmp_path):
     (tmp_path / "file").touch()
-    assert "is no folder" in str(check(tmp_path / "file").wrong)
+    assert "is no directory" in str(check(tmp_path / "file").wrong)

@@ -153,11 +153,6 @@ def test_update_dataset_info_leaves_the_shards(build):
     assert {path: path.stat().st_mtime_ns for path in written} == written
 
 
-def test_beam_options_say_that_they_have_no_effect(build):
-    with pytest.warns(UserWarning, match="have no effect"):
-        build(beam_runner="DirectRunner")
-
-
 def test_a_list_from_the_web(build, small_data):
     class Handler(http.server.SimpleHTTPRequestHandler):
         def do_GET(self):

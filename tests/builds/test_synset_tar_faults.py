@@ -240,7 +240,7 @@ def test_check_of_no_directory(tmp_path, capsys, make, said):
     path = tmp_path / "nowhere"
     make(path)
     assert main(["check", str(path)]) == 1
-    printed = capsys.readouterr().out
+    printed = "".join(capsys.readouterr())
     assert f"nowhere: {said}" in printed
     assert "is empty" not in printed
 

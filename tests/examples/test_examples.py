@@ -4,7 +4,6 @@ import importlib.util
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
@@ -14,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.shared import archives
+from tests.shared.small_configs import place_as_published, shrink_configs
 
 _ROOT = pathlib.Path(__file__).parent.parent.parent
 _EXAMPLES = _ROOT / "examples"
@@ -29,7 +29,9 @@ def run(tmp_path):
     """Runs an example in a process of its own and returns what it printed."""
 
     def run_example(name, *options):
-        environment = dict(os.environ, PYTHONPATH=str(_ROOT), TMPDIR=str(tmp_path))
+        environment = dict(
+            os.environ, PYTHONPATH=f"{tmp_path}:{_ROOT}", TMPDIR=str(tmp_path)
+        )
         done = subprocess.run(
             [sys.executable, str(_EXAMPLES / name), *map(str, options)],
             check=False,
@@ -104,12 +106,10 @@ def test_semi_supervised_learns_and_becomes_sure(run):
     assert max(_figures(r"(\S+) without", printed)) > 0
 
 
-def test_takes_a_dataset_that_was_built_before(run, build, tmp_path):
-    small = build(data_dir=tmp_path / "small")
-    data_dir = tmp_path / "data"
-    for config in ("1pct", "10pct"):
-        place = data_dir / "imagenet2012_subset" / config / str(small.version)
-        shutil.copytree(small.data_dir, place)
+def test_takes_a_dataset_that_was_built_before(run, build, small_data, tmp_path):
+    data_dir = place_as_published(build(data_dir=tmp_path / "small"), tmp_path / "data")
+    # Python imports it when it starts.
+    (tmp_path / "sitecustomize.py").write_text(shrink_configs(small_data))
     printed = run("few_shot.py", "--data_dir", data_dir, "--test", "validation")
     assert len(_figures(r"k=\d+: (\S+)%", printed)) == 2
     assert "downloaded" not in printed

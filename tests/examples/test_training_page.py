@@ -3,11 +3,12 @@
 import importlib.util
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
+
+from tests.shared.small_configs import place_as_published, shrink_configs
 
 _ROOT = pathlib.Path(__file__).parent.parent.parent
 _PAGE = (_ROOT / "docs" / "training.md").read_text()
@@ -18,10 +19,6 @@ import numpy as np
 import tensorflow_datasets as tfds
 tfds.disable_progress_bar()
 sys.path.insert(0, {examples!r})
-for config in imagenet2012_subset.Builder.builder_configs.values():
-    config.subset_list = {subset_list!r}
-    config.training_images = {num_training}
-    config.validation_images = {num_validation}
 """
 # A batch of the page is more than the small data have.
 _BATCHES = r"(batch_size=|Batch\(|\.batch\()128", r"\g<1>2"
@@ -35,16 +32,9 @@ def _block(heading):
 @pytest.fixture
 def run(build, small_data, tmp_path):
     """Runs code as a script, where the small data stand as 1pct and as 10pct."""
-    built = build(data_dir=tmp_path / "built")
-    for config in ("1pct", "10pct"):
-        place = tmp_path / "default" / "imagenet2012_subset" / config
-        shutil.copytree(built.data_dir, place / str(built.version))
-    imports = _IMPORTS.format(
-        examples=str(_ROOT / "examples"),
-        subset_list=str(small_data.subset_list),
-        num_training=len(small_data.listed),
-        num_validation=len(small_data.validation),
-    )
+    place_as_published(build(data_dir=tmp_path / "built"), tmp_path / "default")
+    imports = _IMPORTS.format(examples=str(_ROOT / "examples"))
+    imports += shrink_configs(small_data)
 
     def run_script(code):
         code = re.sub(*_BATCHES, code)
