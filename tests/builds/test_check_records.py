@@ -88,3 +88,21 @@ def test_a_label_past_the_last_class_is_noticed(dataset, check):
     (message,) = check(dataset).wrong["train"]
     assert message.startswith("1 wrong labels")
     assert "not label 1000" in message
+
+
+@pytest.mark.parametrize("name", ["holiday.JPEG", "n99999999_1.JPEG", ""])
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_name_that_no_image_has_is_a_finding_and_not_the_end(
+    dataset, small_data, check, split, name
+):
+    def renamed(records):
+        example = tf.train.Example.FromString(records[0])
+        example.features.feature["file_name"].bytes_list.value[0] = name.encode()
+        return [example.SerializeToString(), *records[1:]]
+
+    _rewrite(_shards(dataset, split)[0], renamed)
+    wrong = check(dataset, "--subset_list", small_data.subset_list).wrong
+    assert set(wrong) == {split}
+    missing, foreign = sorted(wrong[split])
+    assert missing.startswith("1 images missing (")
+    assert foreign.startswith(f"1 images that do not belong here ({name})")

@@ -78,6 +78,22 @@ def test_the_runner_that_is_given_is_the_one_that_runs(build_watched):
     assert len(ran) == 1
 
 
+def test_shards_that_no_worker_wrote_to_this_machines_disk_are_missed(
+    build_watched, tmp_path
+):
+    from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
+
+    class Elsewhere(PipelineRunner):
+        def run_pipeline(self, pipeline, options):
+            result = PipelineResult(PipelineState.DONE)
+            result.wait_until_finish = lambda duration=None: PipelineState.DONE
+            return result
+
+    with pytest.raises(WriteError, match=r"no worker's .* is to be seen here"):
+        build_watched(beam_runner=Elsewhere())
+    assert not list((tmp_path / "data" / "imagenet2012_subset" / "small").iterdir())
+
+
 def test_a_damaged_image_is_an_error_and_nothing_is_left(
     build_watched, small_data, tmp_path
 ):
