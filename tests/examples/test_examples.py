@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
 
@@ -58,24 +59,29 @@ def _figures(pattern, printed):
     return [float(figure) for figure in re.findall(pattern, printed)]
 
 
+def _settled(losses):
+    """Returns the median of the last third; one crop may show nothing of its class."""
+    return statistics.median(losses[-max(1, len(losses) // 3) :])
+
+
 def test_keras_finetune_learns(run):
     printed = run("keras_finetune.py")
     losses = _figures(r" loss: (\S+)", printed)
-    assert losses[-1] < 0.5 < 6 < losses[0]
+    assert _settled(losses) < 0.5 < 6 < losses[0]
     assert _figures(r" accuracy: (\S+)", printed)[-1] >= 0.8
     assert len(_figures(r" val_loss: (\S+)", printed)) == len(losses)
 
 
 def test_keras_finetune_learns_from_images_kept_in_memory(run):
     losses = _figures(r" loss: (\S+)", run("keras_finetune.py", "--in_memory"))
-    assert losses[-1] < 0.5 < 6 < losses[0]
+    assert _settled(losses) < 0.5 < 6 < losses[0]
 
 
 @_needs("torch", "array_record")
 def test_torch_train_learns(run):
     printed = run("torch_train.py")
     losses = _figures(r"loss (\S+)", printed)
-    assert losses[-1] < 1 < 6 < losses[0]
+    assert _settled(losses) < 1 < 6 < losses[0]
     assert re.search(r"validation: \S+% of 10 right", printed)
 
 
@@ -84,7 +90,7 @@ def test_jax_grain_learns_on_several_devices(run, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=5")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     losses = _figures(r"loss (\S+)", run("jax_grain.py"))
-    assert losses[-1] < 0.5 < 1 < losses[0]
+    assert _settled(losses) < 0.5 < 1 < losses[0]
 
 
 def test_few_shot_learns_more_from_more(run):
@@ -99,7 +105,7 @@ def test_few_shot_learns_more_from_more(run):
 def test_semi_supervised_learns_and_becomes_sure(run):
     printed = run("semi_supervised.py")
     losses = _figures(r"loss (\S+) with labels", printed)
-    assert losses[-1] < 0.5 < 1 < losses[0]
+    assert _settled(losses) < 0.5 < 1 < losses[0]
     sure = _figures(r"sure of (\d+)%", printed)
     assert sure[0] < 50 < sure[-1]
     # What it saw without labels has come to bear on it.
