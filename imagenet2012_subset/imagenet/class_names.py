@@ -12,6 +12,8 @@ import importlib.resources
 import operator
 from typing import SupportsIndex
 
+import numpy as np
+
 # Classes whose first lemma is another's too, if capitals do not count.
 _TOLD_APART = {
     "n02012849": "crane (bird)",
@@ -66,7 +68,11 @@ def _label(label_or_wnid: SupportsIndex | str) -> int:
         return tuple(_lemmas()).index(label_or_wnid)
     try:
         # True is an integer to Python, but surely meant as no label.
-        label = -1 if isinstance(label_or_wnid, bool) else operator.index(label_or_wnid)
+        label = (
+            -1
+            if isinstance(label_or_wnid, (bool, np.bool_))
+            else operator.index(label_or_wnid)
+        )
     except TypeError:
         label = -1
     if not 0 <= label < len(_lemmas()):
