@@ -1,4 +1,4 @@
-"""Lends direct reads that were set up, for whichever files are read next."""
+"""Direct reads for one file or many: lent while they are wanted, kept for the next."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 
+import numpy as np
+import numpy.typing as npt
+
+from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.linux_aio import ALIGNMENT, LinuxAio
+from imagenet2012_subset.storage.queue import Extent
 
 # To set up direct reads and to end them takes as long as to read a few extents.
 _WORTH_A_SET_UP = 8
@@ -98,3 +103,40 @@ class DirectReads:
             return None
         finally:
             os.close(opened)
+
+
+def covering(
+    offsets: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Returns where to start to read directly for each extent, and how many bytes."""
+    starts = offsets // ALIGNMENT * ALIGNMENT
+    return starts, -(-(offsets + sizes) // ALIGNMENT) * ALIGNMENT - starts
+
+
+def take_ended(
+    aio: LinuxAio,
+    under_way: dict[int, Extent],
+    file: File,
+    at_least: int,
+) -> list[tuple[int, memoryview]]:
+    """Waits for some direct reads; returns their slots with what was to be read.
+
+    Args:
+      aio: the reads.
+      under_way: the extent of each slot, counted from a multiple of `ALIGNMENT`. Those
+        that ended are taken out.
+      file: what is read once more where that failed, in the way that says what is
+        wrong.
+      at_least: how many to wait for.
+    """
+    slots, lengths = aio.wait(at_least)
+    taken = []
+    for slot, length in zip(slots.tolist(), lengths.tolist(), strict=True):
+        extent = under_way.pop(slot)
+        start = extent.offset % ALIGNMENT
+        if length >= start + extent.size:
+            data = aio.views[slot][start : start + extent.size]
+        else:
+            data = memoryview(file.read(*extent))
+        taken.append((slot, data))
+    return taken

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from etils import epath
 
-from imagenet2012_subset.storage.direct_reads import DirectReads
+from imagenet2012_subset.storage.direct_reads import DirectReads, covering, take_ended
 from imagenet2012_subset.storage.file import Place, ends_early, unreadable
-from imagenet2012_subset.storage.linux_aio import ALIGNMENT, LinuxAio
+from imagenet2012_subset.storage.linux_aio import LinuxAio
 from imagenet2012_subset.storage.queue import Extent
 from imagenet2012_subset.storage.unsupported import NO_ADVICE, tell_unsupported
 
@@ -125,8 +125,7 @@ class LocalQueue:
         # Twice as quick as an array of the extents, and there are a million of them.
         numbers = itertools.chain.from_iterable(extents)
         offsets, sizes = np.fromiter(numbers, np.int64).reshape(-1, 2).T
-        starts = offsets // ALIGNMENT * ALIGNMENT
-        lengths = -(-(offsets + sizes) // ALIGNMENT) * ALIGNMENT - starts
+        starts, lengths = covering(offsets, sizes)
         fits = lengths <= self._aio.slot_bytes
         asked = np.array(slots, np.int64)[fits]
         count = self._aio.submit(asked, starts[fits], lengths[fits])
@@ -138,21 +137,7 @@ class LocalQueue:
             slot, extent = self._advised.popleft()
             taken.append((slot, memoryview(self._file.read(*extent))))
             self._file.will_not_need(extent)
-        if self._extents and len(taken) < at_least:
-            taken += self._take_direct(at_least - len(taken))
-        return taken
-
-    def _take_direct(self, at_least: int) -> list[tuple[int, memoryview]]:
-        assert self._aio
-        slots, lengths = self._aio.wait(at_least)
-        taken = []
-        for slot, length in zip(slots.tolist(), lengths.tolist(), strict=True):
-            extent = self._extents.pop(slot)
-            start = extent.offset % ALIGNMENT
-            if length >= start + extent.size:
-                data = self._aio.views[slot][start : start + extent.size]
-            else:
-                # Read once more, in the way that says what is wrong.
-                data = memoryview(self._file.read(*extent))
-            taken.append((slot, data))
+        if self._aio and self._extents and len(taken) < at_least:
+            more = at_least - len(taken)
+            taken += take_ended(self._aio, self._extents, self._file, more)
         return taken

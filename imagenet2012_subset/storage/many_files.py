@@ -19,7 +19,12 @@ import numpy.typing as npt
 from etils import epath
 
 from imagenet2012_subset.errors import LEAVE_ALONE, ArchiveError
-from imagenet2012_subset.storage.direct_reads import TOO_MANY_OPEN, DirectReads
+from imagenet2012_subset.storage.direct_reads import (
+    TOO_MANY_OPEN,
+    DirectReads,
+    covering,
+    take_ended,
+)
 from imagenet2012_subset.storage.file import Place, ends_early, unreadable
 from imagenet2012_subset.storage.folders import Status, status_of
 from imagenet2012_subset.storage.linux_aio import ALIGNMENT, LinuxAio
@@ -39,7 +44,7 @@ class ManyFiles:
 
     Attributes:
       path: what to call all of them.
-      starts: int64, shape (n,): where each file begins, in bytes.
+      starts: int64, shape (n,): where each file begins, a multiple of `ALIGNMENT`.
       size: where the last one ends.
       mtime_ns: of the one that changed last, in nanoseconds since the epoch.
     """
@@ -192,8 +197,7 @@ class ManyFilesQueue:
         self._read_last: dict[int, int] = {}  # By slot: which file.
         self._kept: dict[int, int] = {}  # By slot: that file's descriptor.
         self._may_keep = True
-        # Of the slots that are read directly: what is wanted, and where in the slot.
-        self._extents: dict[int, tuple[Extent, int]] = {}
+        self._extents: dict[int, Extent] = {}  # Of the slots that are read directly.
 
     def close(self) -> None:
         """Closes the files that it keeps open."""
@@ -223,20 +227,17 @@ class ManyFilesQueue:
             return frozenset()
         offsets, sizes = np.array(extents, np.int64).T
         numbers = np.searchsorted(self._files.starts, offsets, side="right") - 1
-        offsets = offsets - self._files.starts[numbers]
-        starts = offsets // ALIGNMENT * ALIGNMENT
-        lengths = -(-(offsets + sizes) // ALIGNMENT) * ALIGNMENT - starts
+        starts, lengths = covering(offsets - self._files.starts[numbers], sizes)
         with self._descriptors(slots, numbers.tolist()) as descriptors:
             fits = (lengths <= self._aio.slot_bytes) & (descriptors >= 0)
             asked = np.array(slots, np.int64)[fits]
             count = self._aio.submit(
                 asked, starts[fits], lengths[fits], descriptors[fits]
             )
-        begun = asked[:count].tolist()
-        wanted = zip(extents, (offsets - starts).tolist(), strict=True)
-        of_slot = dict(zip(slots, wanted, strict=True))
-        self._extents.update((slot, of_slot[slot]) for slot in begun)
-        return frozenset(begun)
+        begun = frozenset(asked[:count].tolist())
+        of_slot = zip(slots, extents, strict=True)
+        self._extents.update((slot, one) for slot, one in of_slot if slot in begun)
+        return begun
 
     @contextlib.contextmanager
     def _descriptors(
@@ -288,20 +289,7 @@ class ManyFilesQueue:
         if self._num_threaded:
             taken += self._threaded.take(min(at_least, self._num_threaded))
             self._num_threaded -= len(taken)
-        if self._extents and len(taken) < at_least:
-            taken += self._take_direct(at_least - len(taken))
-        return taken
-
-    def _take_direct(self, at_least: int) -> list[tuple[int, memoryview]]:
-        assert self._aio
-        slots, lengths = self._aio.wait(at_least)
-        taken = []
-        for slot, length in zip(slots.tolist(), lengths.tolist(), strict=True):
-            extent, start = self._extents.pop(slot)
-            if length >= start + extent.size:
-                data = self._aio.views[slot][start : start + extent.size]
-            else:
-                # Read once more, in the way that says what is wrong.
-                data = memoryview(self._files.read(*extent))
-            taken.append((slot, data))
+        if self._aio and self._extents and len(taken) < at_least:
+            more = at_least - len(taken)
+            taken += take_ended(self._aio, self._extents, self._files, more)
         return taken

@@ -90,8 +90,8 @@ class RemoteQueue:
         if slot in self._held:
             self._read_on.note_step(extent.offset - self._held[slot].offset)
         size = min(self._read_on.size, end - extent.offset)
-        # Never are more bytes read than there are: what is left over is for the few
-        # places that are read twice to find a header.
+        # Reading on never takes more bytes than there are: what is left over is for the
+        # few places that are read twice to find a header.
         left = self._file.size - self._file.size // 64 - self._file.bytes_read
         return size if extent.size < size <= left else extent.size
 
