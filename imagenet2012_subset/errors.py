@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
 _SHOWN = 3
+
+# What TensorFlow writes around an error, and what tells a user nothing.
+_GRAPH_NAMES = re.compile(r"^\{\{.*?\}\} | \[Op:\w+\].*$")
 
 # What several errors advise.
 SEE_DAMAGE = (
@@ -60,3 +64,9 @@ def first_of(names: Sequence[str]) -> str:
 def counted(number: int, what: str) -> str:
     """Returns a number with its noun, such as `1 image` or `12,811 images`."""
     return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def first_line(error: Exception) -> str:
+    """Returns what an error says in its first line, or its name if it says nothing."""
+    lines = str(error).splitlines()
+    return _GRAPH_NAMES.sub("", lines[0]) if lines else type(error).__name__

@@ -86,11 +86,9 @@ def _facts(choice: Choice) -> dict[str, Any]:
 
 def _check_training(report: Report, choice: Choice) -> None:
     source = choice.source
-    found = source.listing().names.tolist()
+    found = decoded(source.listing().names)
     per_synset = collections.Counter(
-        wnid
-        for name in decoded(source.listing().names)
-        if (wnid := names.training_wnid(name))
+        wnid for name in found if (wnid := names.training_wnid(name))
     )
     for wnid in names.wnids():
         per_synset.setdefault(wnid, 0)

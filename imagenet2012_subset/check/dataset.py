@@ -55,6 +55,7 @@ def check_dataset(
     if listed is not None and sha256 not in (None, fingerprint(listed)):
         message = "the list given is not the one that the dataset was built from"
         report.add(False, "subset_list", message)
+    comparisons: dict[str, Comparison | None] = {}
     for number, builder in enumerate(builders):
         for split in sorted({*_ORIGINALS, *builder.info.splits}):
             name = f"{split} ({builder.info.file_format.value})" if number else split
@@ -64,11 +65,12 @@ def check_dataset(
             elif split not in _ORIGINALS:
                 report.add(False, name, "is no split of this dataset. Build it again")
             else:
-                comparison = None
-                if manual_dir is not None:
-                    comparison = _comparison(
+                # Once for all formats: to find the images may take a while.
+                if manual_dir is not None and split not in comparisons:
+                    comparisons[split] = _comparison(
                         report, split, expected, manual_dir, index_folder
                     )
+                comparison = comparisons.get(split)
                 _check_split(report, builder, split, name, expected, comparison)
     return report
 

@@ -11,9 +11,8 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset.check.records import first_line
 from imagenet2012_subset.check.report import Report
-from imagenet2012_subset.errors import first_of
+from imagenet2012_subset.errors import first_line, first_of
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.tfds_internals import FileFormat, index_file_path

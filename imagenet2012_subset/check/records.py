@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
 
+from imagenet2012_subset.errors import first_line
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.tfds_internals import FileFormat
 
 _CHUNK = 256  # Records in memory at a time; some 30 MB.
-_GRAPH_NAMES = re.compile(r"^\{\{.*?\}\} | \[Op:\w+\].*$")
 
 
 class Record(NamedTuple):
@@ -56,12 +55,6 @@ def read_shard(
         yield chunk
     if damage:
         raise UnreadableShard(first_line(damage)) from damage
-
-
-def first_line(error: Exception) -> str:
-    """Returns what an error says, without TensorFlow's names around it."""
-    lines = str(error).splitlines()
-    return _GRAPH_NAMES.sub("", lines[0]) if lines else type(error).__name__
 
 
 def _examples(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
-
 import tensorflow_datasets as tfds
+
+from imagenet2012_subset.errors import first_line
 
 # The training images that are not RGB JPEGs. Since its version 3.0.0 TFDS's ImageNet
 # stores them as if they were.
@@ -25,7 +24,6 @@ PNG_IMAGES = frozenset({"n02105855_2933.JPEG"})
 _START_OF_IMAGE = b"\xff\xd8\xff"
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = b"\xff\xd9"
-_GRAPH_NAMES = re.compile(r"^\{\{.*?\}\} | \[Op:\w+\].*$")
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -88,7 +86,7 @@ def _decoding_error(data: bytes) -> str | None:
     try:
         tf.io.decode_image(data, channels=3, expand_animations=False)
     except tf.errors.InvalidArgumentError as error:
-        return f"does not decode as an image ({_reason(error)})"
+        return f"does not decode as an image ({first_line(error).rstrip('.')})"
     return None
 
 
@@ -96,15 +94,10 @@ def _conversion_error(name: str, data: bytes) -> str | None:
     """TFDS takes any image with three channels, and fails at greyscale."""
     import tensorflow as tf
 
-    if error := _decoding_error(data):
-        return error
+    if problem := _decoding_error(data):
+        return problem
     try:
         to_rgb_jpeg(name, data)
     except tf.errors.InvalidArgumentError as error:
-        return f"cannot be converted to an RGB JPEG ({_reason(error)})"
+        return f"cannot be converted to an RGB JPEG ({first_line(error).rstrip('.')})"
     return None
-
-
-def _reason(error: Any) -> str:
-    """Returns what TensorFlow says, without the names of its graph around it."""
-    return _GRAPH_NAMES.sub("", error.message.splitlines()[0]).rstrip(".")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset.errors import DatasetError
+from imagenet2012_subset.errors import DatasetError, first_line
 from imagenet2012_subset.imagenet.class_names import class_name, class_names
 
 _FEATURES = ("file_name", "image", "label")
-
-# What TensorFlow writes around an error, and what tells a user nothing.
-_GRAPH_NAMES = re.compile(r"^\{\{.*?\}\} | \[Op:\w+\].*$")
 
 
 def open_prepared(path: os.PathLike[str] | str) -> tfds.core.DatasetBuilder:
@@ -38,7 +34,7 @@ def open_prepared(path: os.PathLike[str] | str) -> tfds.core.DatasetBuilder:
         builder = tfds.builder_from_directory(folder)
         splits = builder.info.splits
     except Exception as error:  # What a damaged file raises depends on the damage.
-        raise damaged(folder, f"cannot be opened ({reason(error)})") from error
+        raise damaged(folder, f"cannot be opened ({first_line(error)})") from error
     if not _has_classes_of_imagenet(builder.info.features):
         raise DatasetError(
             folder,
@@ -54,12 +50,6 @@ def open_prepared(path: os.PathLike[str] | str) -> tfds.core.DatasetBuilder:
 def damaged(path: os.PathLike[str] | str, problem: str) -> DatasetError:
     """Returns the error of a dataset that is not as it was built."""
     return DatasetError(path, problem, "Build the dataset again")
-
-
-def reason(error: Exception) -> str:
-    """Returns the first line of an error's message, or its name if it has none."""
-    first_line = next(iter(str(error).splitlines()), type(error).__name__)
-    return _GRAPH_NAMES.sub("", first_line)
 
 
 def _has_classes_of_imagenet(features: tfds.features.FeatureConnector) -> bool:

@@ -12,8 +12,9 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from imagenet2012_subset.choose.subset_list import fingerprint
+from imagenet2012_subset.errors import first_line
 from imagenet2012_subset.imagenet.class_names import class_names
-from imagenet2012_subset.page.prepared import damaged, reason
+from imagenet2012_subset.page.prepared import damaged
 from imagenet2012_subset.page.sample import FairSample
 from imagenet2012_subset.page.thumbnail import Thumbnail, make_thumbnail
 from imagenet2012_subset.tfds_internals import FileFormat, tqdm
@@ -86,7 +87,7 @@ def survey_split(
                 position = f"what follows {name} in the split {split!r} cannot be read"
                 bar.update()
     except Exception as error:  # What a damaged file raises depends on its format.
-        raise damaged(builder.data_dir, f"{position} ({reason(error)})") from error
+        raise damaged(builder.data_dir, f"{position} ({first_line(error)})") from error
     labels, widths, heights, num_bytes = np.array(columns, np.int64).reshape(-1, 4).T
     return SplitSurvey(
         name=split,
