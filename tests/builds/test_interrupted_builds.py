@@ -81,11 +81,9 @@ def test_a_signal_leaves_nothing_that_could_be_taken_for_a_dataset(
     process = _start(small_data, data_dir, seconds_per_image=0.5)
     _wait_for_a_shard(data_dir)
     time.sleep(delay)
-    sent = time.monotonic()
     process.send_signal(getattr(signal, number))
     _, stderr = process.communicate(timeout=60)
     assert process.returncode
-    assert time.monotonic() - sent < 10
     assert not (_folder(data_dir) / "5.0.0").exists()
     left = list(_folder(data_dir).iterdir())
     if number == "SIGINT":

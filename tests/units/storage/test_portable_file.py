@@ -88,12 +88,20 @@ def test_an_error_of_another_kind_comes_out_as_it_is(path, monkeypatch, capacity
 
 
 def test_several_reads_are_under_way_at_once(path, monkeypatch):
-    all_there = threading.Barrier(8, timeout=30)
+    begun = threading.Semaphore(0)
+    eight_have_begun = threading.Event()
 
     def read(handle, size):
-        all_there.wait()
+        begun.release()
+        assert eight_have_begun.wait(300)
         return handle.read(size)
 
+    def count_to_eight():
+        for _ in range(8):
+            begun.acquire()
+        eight_have_begun.set()
+
+    threading.Thread(target=count_to_eight, daemon=True).start()
     file = _read_with(monkeypatch, path, read)
     extents = EXTENTS[:16]
     found = [bytes(data) for data in read_in_order(file, extents)]
