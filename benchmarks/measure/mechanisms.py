@@ -17,12 +17,11 @@ from unittest import mock
 import numpy as np
 import numpy.typing as npt
 
-from imagenet2012_subset.find import tar_index
 from imagenet2012_subset.storage import open as storage_open
 from imagenet2012_subset.storage.local_file import LocalFile, LocalQueue
 from imagenet2012_subset.storage.portable_file import PortableFile
 from imagenet2012_subset.storage.queue import ReadQueue
-from imagenet2012_subset.tar import walk
+from imagenet2012_subset.tar import nested, walk
 from imagenet2012_subset.tar.flat import walk_flat
 from imagenet2012_subset.tar.headers import BLOCK, PlainHeaders
 from imagenet2012_subset.write import prepare, splits
@@ -83,7 +82,7 @@ def _portable_threads() -> None:
 
 def _one_piece() -> None:
     whole = functools.partial(walk_flat, members_a_piece=sys.maxsize)
-    _put(tar_index, "walk_flat", whole)
+    _put(nested, "walk_flat", whole)
 
 
 def _header_by_header() -> None:

@@ -10,10 +10,9 @@ from imagenet2012_subset.find.entries import Entries
 from imagenet2012_subset.find.source import Index
 from imagenet2012_subset.imagenet.names import belies, parse_path
 from imagenet2012_subset.storage.file import File
-from imagenet2012_subset.tar.flat import walk_flat
 from imagenet2012_subset.tar.members import Tar, TarMembers
-from imagenet2012_subset.tar.piece import Piece
-from imagenet2012_subset.tar.walk import no_progress, walk
+from imagenet2012_subset.tar.nested import walk_each, walk_nested
+from imagenet2012_subset.tar.walk import no_progress
 
 _MAX_OTHERS = 5
 
@@ -39,26 +38,11 @@ def index_tar(
     Raises:
       ArchiveError: if the tar is cut off or a header in it is invalid.
     """
-    in_flight = in_flight or file.small_in_flight
-    reported = 0
-
-    def note(num_bytes: int) -> None:
-        nonlocal reported
-        reported += num_bytes
-        on_progress(num_bytes)
-
     whole = Tar("the archive", 0, file.size)
-    members = walk_flat(file, whole, in_flight=in_flight, on_progress=note)
-    are_tars = list(map(_is_tar, members.names))
-    inner = members.take([i for i, is_tar in enumerate(are_tars) if is_tar])
-    tars = [
-        Tar(name.decode(errors="replace"), offset, offset + size)
-        for name, offset, size, _ in zip(*inner, strict=True)
-    ]
-    direct = members.take([i for i, is_tar in enumerate(are_tars) if not is_tar])
-    note(file.size - reported - sum(tar.end - tar.start for tar in tars))
-    inner_parts = _index_each(file, tars, in_flight, note)
-    return _joined([_sort_out(file, direct), *inner_parts])
+    parts = walk_nested(
+        file, whole, _is_tar, in_flight=in_flight, on_progress=on_progress
+    )
+    return _joined([_sort_out(file, members) for members in parts])
 
 
 def index_tars(
@@ -72,27 +56,8 @@ def index_tars(
     Raises:
       ArchiveError: as `index_tar`.
     """
-    return _joined(_index_each(file, tars, file.small_in_flight, on_progress))
-
-
-def _index_each(
-    file: File,
-    tars: Sequence[Tar],
-    in_flight: int,
-    on_progress: Callable[[int], None],
-) -> list[Index]:
-    found_in = {}
-    pieces = [Piece(file, tar, tar.start, tar.end) for tar in tars]
-    for piece in walk(
-        file,
-        pieces,
-        in_flight=min(in_flight, max(1, len(pieces))),
-        on_progress=on_progress,
-    ):
-        if piece.error:
-            raise piece.error
-        found_in[piece.tar] = _sort_out(file, piece.members)
-    return [found_in[tar] for tar in tars]
+    members = walk_each(file, tars, on_progress=on_progress)
+    return _joined([_sort_out(file, members[tar]) for tar in tars])
 
 
 def _joined(parts: Sequence[Index]) -> Index:

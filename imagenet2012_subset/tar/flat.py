@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from imagenet2012_subset.storage.file import File
+from imagenet2012_subset.storage.in_order import read_in_order
+from imagenet2012_subset.storage.queue import Extent
 from imagenet2012_subset.tar.headers import BLOCK, are_sealed
 from imagenet2012_subset.tar.members import Tar, TarMembers
 from imagenet2012_subset.tar.piece import Piece
 from imagenet2012_subset.tar.walk import no_progress, walk
 
-# So much of a tar's beginning tells how far apart its headers are.
-SAMPLE_BYTES = 8 << 20
+# So much of a tar tells how far apart its headers are, and whether it has tars in it.
+BEGINNING_BYTES = 8 << 20
 
 # To find where a piece begins takes as long as to walk a few dozen members.
 MEMBERS_A_PIECE = 256
@@ -26,10 +28,9 @@ _SEARCH_BYTES = 1 << 20
 
 def walk_flat(
     file: File,
-    tar: Tar,
+    beginning: Piece,
     *,
     in_flight: int | None = None,
-    sample_bytes: int = SAMPLE_BYTES,
     members_a_piece: int = MEMBERS_A_PIECE,
     on_progress: Callable[[int], None] = no_progress,
 ) -> TarMembers:
@@ -41,10 +42,9 @@ def walk_flat(
 
     Args:
       file: what holds the tar.
-      tar: where in it.
+      beginning: of the tar, as `walk_beginning` gives it.
       in_flight: how many headers to ask for ahead; by default what serves the file
         best.
-      sample_bytes: how much to walk before deciding how many pieces to cut.
       members_a_piece: how many members a piece should have at the least.
       on_progress: called with the number of bytes passed since the last call. What is
         passed twice counts twice.
@@ -55,8 +55,8 @@ def walk_flat(
         by what was to be in it.
     """
     in_flight = in_flight or file.small_in_flight
-    piece = _walk_one(file, Piece(file, tar, tar.start, tar.start + sample_bytes))
-    starts = _likely_starts(file, piece, in_flight, members_a_piece)
+    tar, piece = beginning.tar, beginning
+    starts = _likely_starts(file, beginning, in_flight, members_a_piece)
     guessed = [
         Piece(file, tar, start, until)
         for start, until in itertools.pairwise([*starts, tar.end])
@@ -89,6 +89,11 @@ def walk_flat(
             piece = _walk_one(file, rest, report)
 
 
+def walk_beginning(file: File, tar: Tar, num_bytes: int = BEGINNING_BYTES) -> Piece:
+    """Returns a piece that has come past a tar's first bytes, or to an error."""
+    return _walk_one(file, Piece(file, tar, tar.start, tar.start + num_bytes))
+
+
 def _walk_one(
     file: File, piece: Piece, on_progress: Callable[[int], None] = no_progress
 ) -> Piece:
@@ -98,42 +103,54 @@ def _walk_one(
 
 
 def _likely_starts(
-    file: File, sample: Piece, most: int, members_each: int
+    file: File, beginning: Piece, most: int, members_each: int
 ) -> list[int]:
-    """Returns places behind the sample that look like headers, in order.
+    """Returns places behind the beginning that look like headers, in order.
 
-    None where what lies ahead is too short to be cut, as far as the sample tells.
+    None where what lies ahead is too short to be cut, as far as the beginning tells.
     """
-    if sample.error or sample.pax_globals:
+    if beginning.error or beginning.pax_globals:
         return []
-    passed = sample.position - sample.start
-    length_each = max(1, passed * members_each // max(1, len(sample.members.names)))
-    ahead = sample.tar.end - sample.position
+    passed = beginning.position - beginning.start
+    length_each = max(1, passed * members_each // max(1, len(beginning.members.names)))
+    ahead = beginning.tar.end - beginning.position
     num_pieces = min(most, ahead // length_each)
     cuts = [
-        sample.position + ahead * number // num_pieces // BLOCK * BLOCK
+        beginning.position + ahead * number // num_pieces // BLOCK * BLOCK
         for number in range(1, num_pieces)
     ]
-    found = {find_header(file, cut, sample.tar.end) for cut in cuts}
-    starts = sorted(start for start in found if start is not None)
-    return [sample.position, *starts] if starts else []
+    starts = sorted(find_headers(file, cuts, beginning.tar.end))
+    return [beginning.position, *starts] if starts else []
 
 
-def find_header(file: File, start: int, end: int) -> int | None:
-    """Returns where the next block that looks like a header lies, of whatever kind.
+def find_headers(file: File, starts: Sequence[int], end: int) -> set[int]:
+    """Returns where the next blocks that look like headers lie, of whatever kind.
 
-    It need not be one: a member's data may hold tar headers as well. None if there is
-    none within a megabyte.
+    They need not be any: a member's data may hold tar headers as well. Behind a start
+    that has none within a megabyte, there is none to return.
 
     Args:
       file: where to look.
-      start: where to begin, in bytes; blocks are counted from here.
+      starts: where to begin, in bytes; blocks are counted from here.
       end: where to stop at the latest.
     """
-    for offset in range(start, min(end, start + _SEARCH_BYTES), _STRETCH):
-        num_blocks = min(_STRETCH, end - offset) // BLOCK
-        stretch = file.read(offset, num_blocks * BLOCK)
-        sealed = are_sealed(np.frombuffer(stretch, np.uint8).reshape(-1, BLOCK))
-        if sealed.any():
-            return offset + BLOCK * int(sealed.argmax())
-    return None
+    found = set()
+    for ahead in range(0, _SEARCH_BYTES, _STRETCH):
+        stretches = [
+            Extent(start + ahead, min(_STRETCH, end - start - ahead) // BLOCK * BLOCK)
+            for start in starts
+            if start + ahead + BLOCK <= end
+        ]
+        if not stretches:
+            break
+        nowhere = []
+        for stretch, data in zip(
+            stretches, read_in_order(file, stretches), strict=True
+        ):
+            sealed = are_sealed(np.frombuffer(data, np.uint8).reshape(-1, BLOCK))
+            if sealed.any():
+                found.add(stretch.offset + BLOCK * int(sealed.argmax()))
+            else:
+                nowhere.append(stretch.offset - ahead)
+        starts = nowhere
+    return found

@@ -50,6 +50,11 @@ class Piece:
         self._until = min(until, tar.end)
         self._see_room()
 
+    def go_on(self) -> None:
+        """Lets it end with the tar, wherever it was to end."""
+        self._until = self.tar.end
+        self._see_room()
+
     @property
     def is_done(self) -> bool:
         """Whether it has come to its end, or can go no further."""

@@ -38,7 +38,8 @@ def walk(
 
     Args:
       file: what holds the pieces.
-      pieces: what to walk.
+      pieces: what to walk; asked for more whenever there is room, so that it may have
+        some that the walk itself has found.
       in_flight: how many headers to ask for ahead; by default what serves the file
         best.
       on_progress: called with the number of bytes passed since the last call, and

@@ -8,7 +8,7 @@ import pathlib
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from etils import epath
 from hypothesis import strategies as st
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.local_file import LocalFile
-from imagenet2012_subset.tar.flat import walk_flat
+from imagenet2012_subset.tar.flat import walk_beginning, walk_flat
 from imagenet2012_subset.tar.headers import BLOCK
 from imagenet2012_subset.tar.members import Tar, TarMembers
 from imagenet2012_subset.tar.piece import Piece
@@ -134,11 +134,21 @@ def walk_in_turn(file: File) -> TarMembers:
     return piece.members
 
 
+def walk_in_pieces(file: File, beginning_bytes: int, **options: Any) -> TarMembers:
+    """Walks from many places at once, once it has come past the first bytes.
+
+    Raises:
+      ArchiveError: what the walk ended with.
+    """
+    beginning = walk_beginning(file, whole(file), beginning_bytes)
+    return walk_flat(file, beginning, **options)
+
+
 def walk_one(data: bytes) -> list[TarMember]:
     """Returns what both ways of walking a tar find, in turn and in pieces."""
     with opened(data) as file:
         members = walk_in_turn(file)
-        in_pieces = walk_flat(file, whole(file), sample_bytes=BLOCK, members_a_piece=2)
+        in_pieces = walk_in_pieces(file, BLOCK, members_a_piece=2)
         assert members == in_pieces
         return as_rows(members)
 

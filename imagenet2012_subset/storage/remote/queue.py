@@ -64,6 +64,7 @@ class RemoteQueue:
         self._done: queue.SimpleQueue[tuple[int, bytes | ArchiveError]]
         self._done = queue.SimpleQueue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._num_asked = 0
 
     def ask(
         self,
@@ -72,6 +73,7 @@ class RemoteQueue:
         ends: Sequence[int] | None = None,
     ) -> None:
         wanted = []
+        self._num_asked += len(slots)
         for number, (slot, extent) in enumerate(zip(slots, extents, strict=True)):
             if (part := self._held.get(slot, _NOTHING).part(extent)) is not None:
                 self._here.append((slot, part))
@@ -118,7 +120,9 @@ class RemoteQueue:
             self._held[slot] = _Stretch(extent.offset, memoryview(data))
             taken.append((slot, self._held[slot].data[: extent.size]))
             num_fetched += 1
-        self._read_on.note(num_fetched, len(taken), time.monotonic())
+        now = time.monotonic()
+        self._read_on.note(num_fetched, len(taken), self._num_asked, now)
+        self._num_asked -= len(taken)
         return taken
 
     def close(self) -> None:

@@ -18,8 +18,9 @@ class ReadOn:
     Who goes through a file step by step, such as from header to header, may ask for
     each step alone, or for a stretch that has several of them. The first spares bytes,
     the second requests. Which is quicker depends on how long the store takes for a
-    request, how many bytes a second come in, and what a request costs this machine. So
-    both are done for a while at the start, and what gave more steps a second goes on.
+    request, how many bytes a second come in, what a request costs this machine, and how
+    many reads share all that. So both are done for a while at the start, and again each
+    time that twice as many reads are under way; what gave more steps a second goes on.
 
     Attributes:
       size: how much to read at once, in bytes; 0 for each step alone.
@@ -29,15 +30,12 @@ class ReadOn:
         """Begins with steps alone.
 
         Args:
-          in_flight: how many reads there are at once.
+          in_flight: how many reads there are at the most.
         """
         self.size = 0
         self._stretch = stretch_of(in_flight)
-        # Reads that were under way before count for neither.
-        self._turns = [
-            _Turn(size, settled_after=in_flight, ends_after=3 * in_flight)
-            for size in (0, self._stretch)
-        ]
+        self._compared_at = 0
+        self._turns: list[_Turn] = []
         self._past: list[_Turn] = []
         self._step = 0
         self._num_steps = 0
@@ -47,14 +45,17 @@ class ReadOn:
         self._step += num_bytes
         self._num_steps += 1
 
-    def note(self, num_reads: int, num_steps: int, now: float) -> None:
+    def note(self, num_reads: int, num_steps: int, under_way: int, now: float) -> None:
         """Takes note of reads that ended, and chooses what to do next.
 
         Args:
           num_reads: how many ended.
           num_steps: how many steps were answered, by these or by earlier ones.
+          under_way: how many reads there were at once before these ended.
           now: the time in seconds.
         """
+        if under_way >= 2 * self._compared_at:
+            self._compare(under_way)
         if not self._turns:
             return
         turn = self._turns[0]
@@ -68,6 +69,16 @@ class ReadOn:
             self.size = self._turns[0].size
         else:
             self.size = max(self._past, key=lambda past: past.steps_a_second).size
+
+    def _compare(self, under_way: int) -> None:
+        self._compared_at = under_way
+        # What was under way before counts for neither, nor do steps that it answers.
+        self._turns = [
+            _Turn(size, settled_after=2 * under_way, ends_after=4 * under_way)
+            for size in (0, self._stretch)
+        ]
+        self._past = []
+        self.size = 0
 
     def _is_worth_trying(self) -> bool:
         # Of a few steps to the stretch, all but one come for free.

@@ -143,7 +143,7 @@ def test_who_stops_early_may_begin_again(direct, monkeypatch):
 
 
 def test_a_build_reads_all_shards_directly_and_sets_up_once_an_archive(
-    direct, build, small_data, monkeypatch
+    direct, build, small_data, tmp_path, monkeypatch
 ):
     del direct
     wnid = "n01443537"
@@ -157,9 +157,11 @@ def test_a_build_reads_all_shards_directly_and_sets_up_once_an_archive(
         "\n".join(name for name, _ in small_data.training[wnid])
     )
     small_data.write()
+    kept = tmp_path / "kept"
+    build(data_dir=tmp_path / "before", download_dir=kept)  # Locates the images.
     asked = direct_reads.submit_at_most(monkeypatch, None)
     set_ups = direct_reads.note_set_ups(monkeypatch)
-    built = build(workers=1, num_shards=3)
+    built = build(workers=1, num_shards=3, download_dir=kept)
     assert sum(asked) == 2 * 60
     assert [pathlib.Path(one).name for one in sorted(set_ups)] == [
         "ILSVRC2012_img_train.tar",

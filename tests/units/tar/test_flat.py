@@ -5,10 +5,8 @@ Members or error. Where a piece is begun, a member's data may look like headers 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import tarfile
-from collections.abc import Iterator, Sequence
 
 import pytest
 from etils import epath
@@ -18,11 +16,11 @@ from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.local_file import LocalFile
 from imagenet2012_subset.storage.portable_file import PortableFile
-from imagenet2012_subset.storage.queue import Extent, ReadQueue
-from imagenet2012_subset.tar.flat import find_header, walk_flat
+from imagenet2012_subset.tar.flat import find_headers
 from imagenet2012_subset.tar.headers import BLOCK
 from imagenet2012_subset.tar.piece import Piece
 from imagenet2012_subset.tar.walk import walk
+from tests.shared.counting_file import CountingFile
 from tests.shared.tars import (
     FORMATS,
     Entry,
@@ -36,6 +34,7 @@ from tests.shared.tars import (
     sealed,
     sparse_tar,
     tars,
+    walk_in_pieces,
     walk_in_turn,
     whole,
 )
@@ -47,7 +46,7 @@ ways_to_cut = st.fixed_dictionaries(
     {
         "in_flight": numbers_in_flight,
         "members_a_piece": st.integers(1, 4),
-        "sample_bytes": st.sampled_from([0, 1, BLOCK, 3 * BLOCK, 8 * BLOCK]),
+        "beginning_bytes": st.sampled_from([0, 1, BLOCK, 3 * BLOCK, 8 * BLOCK]),
     }
 )
 Outcome = list[TarMember] | str
@@ -62,7 +61,7 @@ def _in_turn(file: File) -> Outcome:
 
 def _in_pieces(file: File, **options: int) -> Outcome:
     try:
-        return as_rows(walk_flat(file, whole(file), **options))
+        return as_rows(walk_in_pieces(file, **options))
     except ArchiveError as error:
         return error.problem
 
@@ -134,54 +133,20 @@ def test_a_global_pax_header_far_into_a_tar_holds_for_all_that_follow(setting, a
     before = make_tar(entries[:at], FORMATS["pax"])[:-END_BLOCKS]
     data = before + make_tar(entries[at:], FORMATS["pax"], pax_headers=setting)
     with opened(data) as file:
-        members = walk_flat(
-            file, whole(file), sample_bytes=1, members_a_piece=2, in_flight=16
+        members = walk_in_pieces(
+            file, beginning_bytes=1, members_a_piece=2, in_flight=16
         )
     assert [row[:3] for row in as_rows(members)] == by_tarfile(data)
-
-
-class _CountingQueue:
-    """Counts how often somebody had to wait for reads."""
-
-    def __init__(self, queue: ReadQueue, counts: list[int]):
-        self._queue = queue
-        self._counts = counts
-
-    def ask(
-        self,
-        slots: Sequence[int],
-        extents: Sequence[Extent],
-        ends: Sequence[int] | None = None,
-    ) -> None:
-        self._queue.ask(slots, extents, ends)
-
-    def take(self, at_least: int = 1) -> list[tuple[int, memoryview]]:
-        taken = self._queue.take(at_least)
-        self._counts.append(len(taken))
-        return taken
-
-
-class _CountingFile(LocalFile):
-    """Notes how many reads ended at each time that somebody waited for some."""
-
-    def __init__(self, path: epath.Path):
-        super().__init__(path)
-        self.counts: list[int] = []
-
-    @contextlib.contextmanager
-    def queue(self, capacity: int, size: int) -> Iterator[_CountingQueue]:
-        with super().queue(capacity, size) as queue:
-            yield _CountingQueue(queue, self.counts)
 
 
 def test_a_long_tar_takes_a_fraction_of_the_reads_after_each_other():
     entries = [Entry(f"n01440764_{i}.JPEG", bytes(i % 1500)) for i in range(2000)]
     data = make_tar(entries, tarfile.GNU_FORMAT)
-    with opened(data, _CountingFile) as file:
-        members = walk_flat(
-            file, whole(file), in_flight=32, members_a_piece=50, sample_bytes=16 << 10
+    with opened(data, CountingFile) as file:
+        members = walk_in_pieces(
+            file, in_flight=32, members_a_piece=50, beginning_bytes=16 << 10
         )
-        assert isinstance(file, _CountingFile)
+        assert isinstance(file, CountingFile)
         assert len(file.counts) < 2 * len(entries) / 10
     assert [row[:3] for row in as_rows(members)] == by_tarfile(data)
 
@@ -191,9 +156,9 @@ def test_a_tar_of_long_members_is_walked_in_pieces_as_well(tmp_path, size):
     # The next header is then far behind the place where a piece is to begin.
     path = tmp_path / "archive.tar"
     sparse_tar(path, 400, size)
-    file = _CountingFile(epath.Path(path))
-    members = walk_flat(
-        file, whole(file), in_flight=32, members_a_piece=10, sample_bytes=10 * size
+    file = CountingFile(epath.Path(path))
+    members = walk_in_pieces(
+        file, in_flight=32, members_a_piece=10, beginning_bytes=10 * size
     )
     assert members.names == [b"n01440764_%d.JPEG" % number for number in range(400)]
     assert set(members.sizes) == {size}
@@ -205,12 +170,11 @@ def test_progress_comes_while_pieces_are_walked(tmp_path):
     sparse_tar(path, 4000, 3000)
     file = LocalFile(epath.Path(path))
     steps: list[int] = []
-    walk_flat(
+    walk_in_pieces(
         file,
-        whole(file),
         in_flight=32,
         members_a_piece=100,
-        sample_bytes=64 << 10,
+        beginning_bytes=64 << 10,
         on_progress=steps.append,
     )
     # Each of the 32 pieces and more is reported as it ends, at the latest.
@@ -227,19 +191,19 @@ HEADER = sealed(header("n01440764_1.JPEG"))
 def test_the_next_header_is_found_up_to_a_megabyte_away(before, start):
     data = HEADER * (start // BLOCK) + bytes(before * BLOCK) + HEADER + b"\xff" * BLOCK
     with opened(data) as file:
-        found = find_header(file, start, file.size)
-    assert found == start + before * BLOCK
+        found = find_headers(file, [start], file.size)
+    assert found == {start + before * BLOCK}
 
 
 def test_a_header_more_than_a_megabyte_away_is_not_looked_for():
     with opened(bytes(2048 * BLOCK) + HEADER) as file:
-        assert find_header(file, 0, file.size) is None
+        assert not find_headers(file, [0], file.size)
 
 
 @pytest.mark.parametrize("rest", [0, 1, BLOCK - 1])
 def test_a_header_beyond_the_end_of_the_tar_is_none_of_it(rest):
     with opened(bytes(5 * BLOCK) + HEADER) as file:
-        assert find_header(file, 0, 5 * BLOCK + rest) is None
+        assert not find_headers(file, [0], 5 * BLOCK + rest)
 
 
 def test_the_place_where_a_piece_begins_may_be_a_tar_in_a_member():
@@ -248,10 +212,9 @@ def test_the_place_where_a_piece_begins_may_be_a_tar_in_a_member():
     data = make_tar(outer, tarfile.GNU_FORMAT)
     for members, in_flight in itertools.product((1, 2, 5), (8, 64)):
         with opened(data) as file:
-            found = walk_flat(
+            found = walk_in_pieces(
                 file,
-                whole(file),
-                sample_bytes=1,
+                beginning_bytes=1,
                 members_a_piece=members,
                 in_flight=in_flight,
             )

@@ -17,7 +17,7 @@ from imagenet2012_subset.storage.in_order import read_in_order
 from imagenet2012_subset.storage.queue import Extent
 from imagenet2012_subset.storage.remote.file import RemoteFile
 from imagenet2012_subset.storage.remote.stretches import stretch_of
-from imagenet2012_subset.tar.flat import walk_flat
+from imagenet2012_subset.tar.flat import walk_beginning, walk_flat
 from imagenet2012_subset.tar.members import Tar
 from tests.shared import archives
 
@@ -94,7 +94,9 @@ def test_a_walk_never_reads_more_than_there_is():
     images = [(archives.validation_name(n), bytes(n % 900)) for n in range(1, 3000)]
     data = archives.tar_bytes(images)
     file = RemoteFile(Url(data))
-    members = walk_flat(file, Tar("it", 0, len(data)), in_flight=4, sample_bytes=9999)
+    members = walk_flat(
+        file, walk_beginning(file, Tar("it", 0, len(data)), 9999), in_flight=4
+    )
     assert len(members.names) == len(images)
     assert file.bytes_read <= len(data)
 

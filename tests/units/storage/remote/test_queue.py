@@ -31,7 +31,7 @@ class _ReadOn:
     def note_step(self, num_bytes: int) -> None:
         pass
 
-    def note(self, num_reads: int, num_steps: int, now: float) -> None:
+    def note(self, num_reads: int, num_steps: int, under_way: int, now: float) -> None:
         pass
 
 

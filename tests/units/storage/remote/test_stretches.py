@@ -16,7 +16,7 @@ def _walk(
     step: int,
     seconds_a_read: float,
     seconds_a_byte: float,
-    num_reads: int = 10 * IN_FLIGHT,
+    num_reads: int = 12 * IN_FLIGHT,
 ) -> tuple[ReadOn, list[int]]:
     """Walks a file whose steps all are as long; returns also the size of each read."""
     read_on = ReadOn(IN_FLIGHT)
@@ -28,7 +28,7 @@ def _walk(
         steps = max(1, size // step)
         now += (seconds_a_read + size * seconds_a_byte) / IN_FLIGHT
         read_on.note_step(step * steps)
-        read_on.note(1, steps, now)
+        read_on.note(1, steps, IN_FLIGHT, now)
     return read_on, sizes
 
 
@@ -40,7 +40,7 @@ def test_where_requests_take_long_stretches_are_read():
 def test_where_bytes_take_long_steps_are_read_alone():
     read_on, sizes = _walk(STEP, seconds_a_read=0.001, seconds_a_byte=1e-6)
     assert read_on.size == 0
-    assert 0 < sizes.count(STRETCH) <= 3 * IN_FLIGHT
+    assert 0 < sizes.count(STRETCH) <= 4 * IN_FLIGHT
 
 
 @pytest.mark.parametrize("step", [STRETCH // 2, 10 * STRETCH])
@@ -64,5 +64,22 @@ def test_the_quicker_way_is_chosen(step, seconds_a_read, seconds_a_byte):
 
 
 def test_a_short_walk_is_never_asked_to_choose():
-    _, sizes = _walk(STEP, 0.03, 1e-8, num_reads=3 * IN_FLIGHT)
+    _, sizes = _walk(STEP, 0.03, 1e-8, num_reads=4 * IN_FLIGHT)
     assert not any(sizes)
+
+
+def test_what_pays_for_a_few_reads_is_asked_again_when_there_are_many():
+    # All together they bring no more than one connection alone could.
+    read_on = ReadOn(IN_FLIGHT)
+    now = 0.0
+    chosen = {}
+    for under_way in (4, 8, 15, 16, 60, 120, 250, 500):
+        for _ in range(12 * under_way):
+            steps = max(1, read_on.size // STEP)
+            seconds = 0.03 + read_on.size * 1e-8
+            now += max(seconds / under_way, read_on.size * 1e-8)
+            read_on.note_step(STEP)
+            read_on.note(1, steps, under_way, now)
+        chosen[under_way] = read_on.size
+    assert chosen[4] == STRETCH
+    assert chosen[500] == 0
