@@ -156,7 +156,10 @@ def _renamed(source: epath.Path, target: epath.Path) -> bool:
 
 
 def _delete(folder: epath.Path) -> None:
-    with _logged_if_it_fails(f"{folder} can be deleted, but is still there"):
+    with (
+        _logged_if_it_fails(f"{folder} can be deleted, but is still there"),
+        contextlib.suppress(FileNotFoundError),  # At a store, if nothing was put there.
+    ):
         folder.rmtree()
 
 

@@ -27,7 +27,7 @@ class Request(NamedTuple):
     size: int
 
 
-# What a fault does: answer 500, close at once, or close within the body.
+# What a fault does: answer 500 or 403, close at once, or close within the body.
 Fault = Callable[[Request], str | None]
 
 
@@ -37,7 +37,8 @@ class FaultProxy:
     Attributes:
       url: where it listens.
       requests: all that were made.
-      fault: says of each request whether and how it fails: "error", "cut", "half".
+      fault: says of each request whether and how it fails: "error", "forbidden", "cut",
+        "half".
     """
 
     def __init__(self, port: int):
@@ -82,8 +83,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if fault == "cut":
             self.close_connection = True
             return
-        if fault == "error":
-            self.send_response(500)
+        if fault in ("error", "forbidden"):
+            self.send_response(500 if fault == "error" else 403)
             self.send_header("Content-Length", "0")
             self.end_headers()
             return

@@ -204,6 +204,10 @@ _OTHER_MEANINGS = {
     ("choose/subset_list.py", "replace"),  # Of a string.
     ("page/svg.py", "replace"),
     ("storage/remote/paths.py", "rmtree"),  # What a copy that failed left at a store.
+    (
+        "storage/remote/upload.py",
+        "unlink",
+    ),  # Of what it put there.
     ("write/attempt.py", "tempfile.TemporaryDirectory"),  # Of a shard to be uploaded.
     ("write/asked.py", "tempfile.NamedTemporaryFile"),  # Of a list from the web.
     ("page/write.py", "replace"),

@@ -130,6 +130,9 @@ def as_os_errors(path: epath.PathLike) -> Iterator[None]:
     """
     try:
         yield
+    except PermissionError as error:
+        # Clients say which kind it is by the class alone.
+        raise PermissionError(errno.EACCES, str(error), os.fspath(path)) from error
     except OSError:
         raise
     except Exception as error:

@@ -1,8 +1,9 @@
-"""Puts a local file to an object store."""
+"""Puts local files to an object store."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 
 from etils import epath
 
@@ -26,3 +27,16 @@ def upload(file: epath.Path, target: epath.Path) -> None:
             stored.client.put_file(os.fspath(file), stored.key)
         else:
             file.copy(target, overwrite=True)
+
+
+def ensure_takes_files(folder: epath.Path) -> None:
+    """Sees that a store takes files, by putting one there and deleting it.
+
+    Raises:
+      OSError: if it does not.
+    """
+    target = folder / "may_be_written"
+    with tempfile.NamedTemporaryFile() as empty:
+        upload(epath.Path(empty.name), target)
+    with as_os_errors(target):
+        target.unlink()

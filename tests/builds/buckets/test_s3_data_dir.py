@@ -64,3 +64,17 @@ def test_what_cannot_be_written_is_an_error_and_leaves_nothing(
         build(data_dir=f"{bucket}/data")
     assert not objects(f"{bucket}/data/imagenet2012_subset/small")
     assert not list((tmp_path / "temporary").glob("imagenet2012_subset*"))
+
+
+def test_where_nothing_may_be_written_the_archives_are_not_even_read(
+    build: Build, bucket, s3: FaultProxy, small_data: SmallData
+):
+    manual_dir = put_folder(small_data.manual_dir, f"{bucket}/manual")
+    s3.requests.clear()
+
+    def read_only(request: Request) -> str | None:
+        return "forbidden" if request.method == "PUT" else None
+
+    with s3.failing(read_only), pytest.raises(WriteError, match="cannot be written"):
+        build(manual_dir=manual_dir, data_dir=f"{bucket}/data")
+    assert not [request for request in s3.requests if request.first]
