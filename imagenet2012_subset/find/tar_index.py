@@ -8,13 +8,16 @@ from collections.abc import Callable, Sequence
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.find.entries import Entries
 from imagenet2012_subset.find.source import Index
-from imagenet2012_subset.imagenet.names import belies, parse_path
+from imagenet2012_subset.imagenet.names import belies, parse_paths
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.tar.members import Tar, TarMembers
 from imagenet2012_subset.tar.nested import walk_each, walk_nested
 from imagenet2012_subset.tar.walk import no_progress
 
 _MAX_OTHERS = 5
+
+# The CRC-32 of a header and the name that goes with it, from the name and the header's.
+seal = zlib.crc32
 
 
 def index_tar(
@@ -69,22 +72,17 @@ def _joined(parts: Sequence[Index]) -> Index:
     )
 
 
-def seal(name: bytes, header_crc: int) -> int:
-    """Returns a CRC-32 of a header and the name that goes with it."""
-    return zlib.crc32(name, header_crc)
-
-
 def _sort_out(file: File, members: TarMembers) -> Index:
     """Tells images from other files; in columns, as there are more than a million."""
-    paths = list(map(parse_path, members.names))
-    others = [name for name, path in zip(members.names, paths, strict=True) if not path]
+    images, appended = parse_paths(members.names)
+    for image, wnid in appended:
+        _check_appended(file, image.decode(), wnid.decode())
+    others = [
+        name for name, image in zip(members.names, images, strict=True) if not image
+    ]
     if others:
-        members = members.take([i for i, path in enumerate(paths) if path])
-    images = [path for path in paths if path]
-    names = [image.name for image in images]
-    for image in images:
-        if image.appended:
-            _check_appended(file, image.name.decode(), image.appended.decode())
+        members = members.take([i for i, image in enumerate(images) if image])
+    names = [image for image in images if image]
     return Index(
         entries=Entries.from_columns(
             names=names,

@@ -130,13 +130,14 @@ def take_ended(
       at_least: how many to wait for.
     """
     slots, lengths = aio.wait(at_least)
+    views = aio.views
     taken = []
     for slot, length in zip(slots.tolist(), lengths.tolist(), strict=True):
-        extent = under_way.pop(slot)
-        start = extent.offset % ALIGNMENT
-        if length >= start + extent.size:
-            data = aio.views[slot][start : start + extent.size]
+        offset, size = under_way.pop(slot)
+        start = offset % ALIGNMENT
+        if length >= start + size:
+            data = views[slot][start : start + size]
         else:
-            data = memoryview(file.read(*extent))
+            data = memoryview(file.read(offset, size))
         taken.append((slot, data))
     return taken

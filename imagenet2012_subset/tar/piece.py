@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.storage.file import File
-from imagenet2012_subset.storage.queue import Extent
 from imagenet2012_subset.tar.headers import BLOCK, read_any
 from imagenet2012_subset.tar.members import Tar, TarMembers
 
@@ -47,6 +46,7 @@ class Piece:
         self.pax_globals = dict(pax_globals or {})
         self.error: ArchiveError | None = None
         self._file = file
+        self._end = tar.end
         self._until = min(until, tar.end)
         self._see_room()
 
@@ -66,19 +66,14 @@ class Piece:
         return self._until
 
     @property
-    def header(self) -> Extent:
-        """Where its next header is."""
-        return Extent(self.position, BLOCK)
-
-    @property
     def passed(self) -> int:
         """How many bytes it has gone through."""
         return min(self.position, self._until) - self.start
 
     def pass_header(
         self, block: memoryview, is_plain: bool, name: bytes, size: int
-    ) -> None:
-        """Takes the member whose header is at the position.
+    ) -> bool:
+        """Takes the member whose header is at the position; returns `is_done`.
 
         Args:
           block: the header, 512 bytes.
@@ -97,16 +92,18 @@ class Piece:
         except ArchiveError as error:
             self.error = error
         else:
-            if self.position + BLOCK > self.tar.end:
+            if self.position + BLOCK > self._end:
                 self._see_room()
+        return self.error is not None or self.position >= self._until
 
     def _add(self, name: bytes, offset: int, size: int, header_crc: int) -> None:
-        if offset + size > self.tar.end or size < 0:
+        if offset + size > self._end or size < 0:
             raise self._cut_off(name.decode(errors="replace"), offset, size)
-        self.members.names.append(name)
-        self.members.offsets.append(offset)
-        self.members.sizes.append(size)
-        self.members.header_crcs.append(header_crc)
+        members = self.members
+        members.names.append(name)
+        members.offsets.append(offset)
+        members.sizes.append(size)
+        members.header_crcs.append(header_crc)
         self.position = offset + -(-size // BLOCK) * BLOCK
 
     def _add_any(self) -> None:

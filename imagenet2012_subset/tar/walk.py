@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 import numpy as np
 
 from imagenet2012_subset.storage.file import File
+from imagenet2012_subset.storage.queue import Extent
 from imagenet2012_subset.tar.headers import BLOCK, parse_plain
 from imagenet2012_subset.tar.piece import Piece
 
@@ -53,19 +54,18 @@ def walk(
     next_report = 0.0
     with file.queue(in_flight, BLOCK) as queue:
         going_on: dict[int, Piece] = {}
+        done: dict[int, Piece] = {}
         while True:
             for piece in itertools.islice(waiting, len(free)):
-                going_on[free.pop()] = piece
-            done = {slot: piece for slot, piece in going_on.items() if piece.is_done}
+                walking[slot := free.pop()] = piece
+                (done if piece.is_done else going_on)[slot] = piece
             for slot, piece in done.items():
-                del going_on[slot]
-                walking.pop(slot, None)
+                del walking[slot]
                 free.append(slot)
                 finished += piece.passed
-            walking |= going_on
             queue.ask(
                 list(going_on),
-                [piece.header for piece in going_on.values()],
+                [Extent(piece.position, BLOCK) for piece in going_on.values()],
                 [piece.end for piece in going_on.values()],
             )
             if done or time.monotonic() > next_report:
@@ -76,21 +76,28 @@ def walk(
             yield from done.values()
             if walking:
                 at_least = min(len(walking), max(_FEW, len(walking) // 3))
-                going_on = _pass_headers(walking, queue.take(at_least))
+                going_on, done = _pass_headers(walking, queue.take(at_least))
             elif not done:
                 return
             else:
-                going_on = {}
+                going_on, done = {}, {}
 
 
 def _pass_headers(
     walking: dict[int, Piece], taken: list[tuple[int, memoryview]]
-) -> dict[int, Piece]:
-    """Takes each piece past its header; returns these pieces by slot."""
+) -> tuple[dict[int, Piece], dict[int, Piece]]:
+    """Takes each piece past its header.
+
+    Returns:
+      The pieces that go on, by slot, and those that are done.
+    """
     headers = b"".join(header for _, header in taken)
     plain = parse_plain(np.frombuffer(headers, np.uint8).reshape(-1, BLOCK))
-    passed = {}
+    going_on, done = {}, {}
     for (slot, header), is_plain, name, size in zip(taken, *plain, strict=True):
-        passed[slot] = piece = walking[slot]
-        piece.pass_header(header, is_plain, name, size)
-    return passed
+        piece = walking[slot]
+        if piece.pass_header(header, is_plain, name, size):
+            done[slot] = piece
+        else:
+            going_on[slot] = piece
+    return going_on, done
