@@ -14,17 +14,23 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import dataclasses
 import email.utils
 import json
 import os
 import pathlib
 import re
+import socket
 import urllib.parse
 
 BUCKET = "bucket"
 FOLDER = "imagenet"
-_CHUNK = 512 << 10
+_CHUNK = 256 << 10
+# To find where data ends takes longer than to send so much of it.
+_DATA_BYTES = 32 << 10
+# A small answer takes no longer for its length.
+_AT_ONCE = 16 << 10
 _RANGE = re.compile(r"\r\n[Rr]ange: bytes=(\d+)-(\d+)")
 
 
@@ -35,6 +41,7 @@ class StoreServer:
       seconds: how long each request takes before its answer begins.
       bytes_a_second: what a connection brings.
       counts: how many requests there were, and how many bytes of objects were sent.
+      zeros: a file of nothing else, to send holes of other files from.
     """
 
     def __init__(self, folder: pathlib.Path, seconds: float, bytes_a_second: float):
@@ -42,6 +49,8 @@ class StoreServer:
         self.seconds = seconds
         self.bytes_a_second = bytes_a_second
         self.counts = {"requests": 0, "bytes": 0}
+        self.zeros = os.memfd_create("zeros")
+        os.truncate(self.zeros, _CHUNK)
         self._files = {
             path.name: (os.open(path, os.O_RDONLY), path.stat())
             for path in sorted(folder.iterdir())
@@ -127,6 +136,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        buffer = transport.get_extra_info("socket")
+        buffer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * _CHUNK)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -138,35 +149,57 @@ class _Connection(asyncio.Protocol):
             self._loop.call_later(seconds, self._begin, answer)
 
     def _begin(self, answer: _Answer) -> None:
+        size = answer.end - answer.first
         head = answer.head + answer.body
-        if answer.end - answer.first <= _CHUNK:
-            if size := answer.end - answer.first:
-                head += os.pread(answer.descriptor, size, answer.first)
-            self._transport.write(head)
-        else:
-            self._transport.write(head)
-            self._go_on(answer, answer.first, self._loop.time())
+        if size <= _AT_ONCE:
+            head += os.pread(answer.descriptor, size, answer.first) if size else b""
+        self._transport.write(head)
+        if size > _AT_ONCE:
+            self._send_later(answer, answer.first, self._loop.time())
+
+    def _send_later(self, answer: _Answer, position: int, since: float) -> None:
+        """Sends a chunk once the connection would have brought it."""
+        end = min(position + _CHUNK, answer.end)
+        due = since + (end - position) / self._server.bytes_a_second
+        self._loop.call_at(due, self._send, answer, position, end, due)
 
     def _send_from_file(self, descriptor: int, position: int, size: int) -> int:
         """Returns how much of a file the connection took; the kernel copies it."""
         connection = self._transport.get_extra_info("socket").fileno()
-        try:
-            return os.sendfile(connection, descriptor, position, size)
-        except BlockingIOError:  # A reader who does not keep up is waited for.
-            return 0
+        sent = 0
+        # A reader who does not keep up is waited for.
+        with contextlib.suppress(BlockingIOError):
+            while sent < size:
+                start, piece = position + sent, size - sent
+                # Holes would fill the page cache of the machine that is measured.
+                if hole := min(piece, _bytes_to_data(descriptor, start)):
+                    sent += os.sendfile(connection, self._server.zeros, 0, hole)
+                else:
+                    piece = min(piece, _DATA_BYTES)
+                    # Else it is read page by page while all connections wait.
+                    os.posix_fadvise(descriptor, start, piece, os.POSIX_FADV_WILLNEED)
+                    sent += os.sendfile(connection, descriptor, start, piece)
+        return sent
 
-    def _go_on(self, answer: _Answer, position: int, due: float) -> None:
-        """Sends some, and the rest as soon as the connection may bring it."""
+    def _send(self, answer: _Answer, position: int, end: int, due: float) -> None:
         if self._transport.is_closing():
             return
-        size = min(_CHUNK, answer.end - position)
         if not self._transport.get_write_buffer_size():
-            sent = self._send_from_file(answer.descriptor, position, size)
-            position += sent
-            due += sent / self._server.bytes_a_second
-        if position < answer.end:
-            wait = max(due, self._loop.time() + 0.001)
-            self._loop.call_at(wait, self._go_on, answer, position, due)
+            size = end - position
+            position += self._send_from_file(answer.descriptor, position, size)
+        if position < end:
+            wait = self._loop.time() + 0.001
+            self._loop.call_at(wait, self._send, answer, position, end, due)
+        elif end < answer.end:
+            self._send_later(answer, end, due)
+
+
+def _bytes_to_data(descriptor: int, position: int) -> int:
+    """Returns how long the hole is that a position of a file lies in, if it does."""
+    try:
+        return os.lseek(descriptor, position, os.SEEK_DATA) - position
+    except OSError:  # The file ends with it.
+        return os.fstat(descriptor).st_size - position
 
 
 def main() -> None:

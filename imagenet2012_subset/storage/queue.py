@@ -39,7 +39,8 @@ class ReadQueue(Protocol):
         """Waits for some reads, in whatever order they end.
 
         Args:
-          at_least: how many to wait for; no more than are under way.
+          at_least: how many to wait for, where there are none to be had without; no
+            more than are under way.
 
         Returns:
           The slots that are done, each with its extent's bytes.

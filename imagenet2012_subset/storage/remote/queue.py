@@ -112,7 +112,9 @@ class RemoteQueue:
     def take(self, at_least: int = 1) -> list[tuple[int, memoryview]]:
         taken, self._here = self._here, []
         num_fetched = 0
-        while len(taken) < at_least or not self._done.empty():
+        # What is here goes on at once: its next reads are to be asked for.
+        wait_for = 0 if taken else at_least
+        while num_fetched < wait_for or not self._done.empty():
             slot, data = self._done.get()
             if isinstance(data, ArchiveError):
                 raise data

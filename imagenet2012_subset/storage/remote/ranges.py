@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import urllib.parse
+import urllib.request
 import weakref
 from typing import Any, NamedTuple
 
@@ -32,6 +34,7 @@ _SERVER_ERROR = 500
 class _Request(NamedTuple):
     url: str
     headers: dict[str, str]
+    proxy: str | None
 
 
 class PlainReads:
@@ -68,7 +71,9 @@ class PlainReads:
         if request is None:
             return b""
         headers = {**request.headers, "Range": f"bytes={start}-{start + size - 1}"}
-        async with self._open_session().get(request.url, headers=headers) as response:
+        async with self._open_session().get(
+            request.url, headers=headers, proxy=request.proxy
+        ) as response:
             if response.status == _PARTIAL_CONTENT:
                 return await response.read()
             if response.status in _NO_LONGER_THAT:
@@ -95,7 +100,6 @@ class PlainReads:
                 connector=aiohttp.TCPConnector(limit=0),
                 auto_decompress=False,
                 read_bufsize=_BUFFER_BYTES,
-                trust_env=True,
             )
             weakref.finalize(self, _close, self._stored.client.loop, self._session)
         return self._session
@@ -106,12 +110,26 @@ async def _sign(stored: StoredObject, status: ObjectStatus) -> _Request | None:
     client: Any = stored.client
     if stored.scheme == "s3" and not (client.req_kw or client.s3_additional_kwargs):
         url = await client._url(stored.key, expires=_SIGNED_FOR_SECONDS)
-        return _Request(url, {"If-Match": status.tag} if status.tag else {})
+        headers = {"If-Match": status.tag} if status.tag else {}
+        return _Request(url, headers, _proxy_of(url))
     if stored.scheme == "gs" and not client.requester_pays:
-        headers: dict[str, str] = {}
+        url = client.url(stored.key, generation=status.generation)
+        headers = {}
         client.credentials.apply(headers)
-        return _Request(client.url(stored.key, generation=status.generation), headers)
+        return _Request(url, headers, _proxy_of(url))
     return None
+
+
+def _proxy_of(url: str) -> str | None:
+    """Returns the proxy that the environment has for a URL.
+
+    aiohttp would look for it at each request, and for passwords in a file besides. That
+    takes longer than the request.
+    """
+    parts = urllib.parse.urlsplit(url)
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return None
+    return urllib.request.getproxies().get(parts.scheme)
 
 
 def _close(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> None:

@@ -37,13 +37,14 @@ class ReadOn:
         self._compared_at = 0
         self._turns: list[_Turn] = []
         self._past: list[_Turn] = []
-        self._step = 0
         self._num_steps = 0
+        self._num_short = 0
 
     def note_step(self, num_bytes: int) -> None:
         """Takes note of how far the next step was from the read before it."""
-        self._step += num_bytes
         self._num_steps += 1
+        # Of a few steps to the stretch, all but one come for free.
+        self._num_short += num_bytes < self._stretch / 2
 
     def note(self, num_reads: int, num_steps: int, under_way: int, now: float) -> None:
         """Takes note of reads that ended, and chooses what to do next.
@@ -81,8 +82,8 @@ class ReadOn:
         self.size = 0
 
     def _is_worth_trying(self) -> bool:
-        # Of a few steps to the stretch, all but one come for free.
-        return self._num_steps > 0 and self._step / self._num_steps < self._stretch / 2
+        # Of an outer tar the steps are as long as its inner ones.
+        return self._num_short > self._num_steps / 2
 
 
 class _Turn:

@@ -83,3 +83,14 @@ def test_what_pays_for_a_few_reads_is_asked_again_when_there_are_many():
         chosen[under_way] = read_on.size
     assert chosen[4] == STRETCH
     assert chosen[500] == 0
+
+
+def test_a_few_long_steps_are_no_reason_not_to_try():
+    # As those of an outer tar between those of the inner ones.
+    read_on = ReadOn(IN_FLIGHT)
+    sizes = set()
+    for number in range(9 * IN_FLIGHT):
+        read_on.note_step(STEP if number % 3 else 1000 * STRETCH)
+        read_on.note(1, 1, IN_FLIGHT, number / 1000)
+        sizes.add(read_on.size)
+    assert sizes == {0, STRETCH}
