@@ -27,6 +27,7 @@ import pathlib
 import sys
 import tempfile
 from collections.abc import Callable
+from typing import TypeVar
 
 import atheris
 
@@ -55,6 +56,7 @@ with atheris.instrument_imports(include=_WATCHED):
     from imagenet2012_subset.tar.flat import walk_beginning, walk_flat
     from imagenet2012_subset.tar.headers import BLOCK
     from imagenet2012_subset.tar.members import Tar, TarMembers
+    from imagenet2012_subset.tar.nested import walk_nested
     from imagenet2012_subset.tar.piece import Piece
     from imagenet2012_subset.tar.walk import walk
     from tests.shared import archives, fuzz_folders
@@ -63,6 +65,7 @@ _FOLDER = epath.Path(tempfile.gettempdir()) / "imagenet2012_subset_fuzz"
 _RESEAL = 0x01
 _INDEX_SIZE = 1 << 30
 
+T = TypeVar("T")
 Target = Callable[[bytes], None]
 
 
@@ -109,11 +112,19 @@ def fuzz_tar(data: bytes) -> None:
         lambda: walk_flat(file, walk_beginning(file, tar, 1), members_a_piece=1)
     )
     assert in_pieces == in_turn
+    at_once = _outcome(lambda: _walk_nested(file, tar, in_flight=9, beginning_bytes=1))
+    one_by_one = _outcome(lambda: _walk_nested(file, tar, in_flight=1))
+    # Of several tars with an error, whichever is first there is told of.
+    assert at_once == one_by_one or {type(at_once), type(one_by_one)} == {str}
     if isinstance(in_turn, TarMembers):
         # Where a header is invalid `tarfile` stops, without an error.
         theirs = _by_tarfile(archive)
         rows = list(zip(*in_turn[:3], strict=True))
         assert rows[: len(theirs)] == theirs
+
+
+def _walk_nested(file: File, tar: Tar, **options: int) -> list[TarMembers]:
+    return walk_nested(file, tar, lambda name: name.endswith(b".tar"), **options)
 
 
 def _walk_in_turn(file: File, tar: Tar) -> TarMembers:
@@ -123,7 +134,7 @@ def _walk_in_turn(file: File, tar: Tar) -> TarMembers:
     return piece.members
 
 
-def _outcome(act: Callable[[], TarMembers]) -> TarMembers | str:
+def _outcome(act: Callable[[], T]) -> T | str:
     try:
         return act()
     except DatasetError as error:

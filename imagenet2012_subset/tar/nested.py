@@ -6,7 +6,7 @@ import collections
 from collections.abc import Callable, Iterator, Sequence
 
 from imagenet2012_subset.storage.file import File
-from imagenet2012_subset.tar.flat import walk_beginning, walk_flat
+from imagenet2012_subset.tar.flat import BEGINNING_BYTES, walk_beginning, walk_flat
 from imagenet2012_subset.tar.members import Tar, TarMembers
 from imagenet2012_subset.tar.piece import Piece
 from imagenet2012_subset.tar.walk import no_progress, walk
@@ -18,6 +18,7 @@ def walk_nested(
     is_tar: Callable[[bytes], bool],
     *,
     in_flight: int | None = None,
+    beginning_bytes: int = BEGINNING_BYTES,
     on_progress: Callable[[int], None] = no_progress,
 ) -> list[TarMembers]:
     """Returns the regular files of a tar, and of each tar in it, in their order.
@@ -28,6 +29,7 @@ def walk_nested(
       is_tar: tells by a member's name whether it is a tar.
       in_flight: how many headers to ask for ahead; by default what serves the file
         best.
+      beginning_bytes: how much to walk before deciding how to go on.
       on_progress: called with the number of bytes passed since the last call; below
         zero where some have to be passed again; the tar's length in all.
 
@@ -44,7 +46,7 @@ def walk_nested(
         reported += num_bytes
         on_progress(num_bytes)
 
-    beginning = walk_beginning(file, tar)
+    beginning = walk_beginning(file, tar, beginning_bytes)
     walked: dict[Tar, TarMembers] = {}
     if any(map(is_tar, beginning.members.names)):
         walked = _walk_with_inner(file, beginning, is_tar, in_flight, note)

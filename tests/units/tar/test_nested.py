@@ -6,6 +6,7 @@ import tarfile
 
 import pytest
 from etils import epath
+from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset.storage.local_file import LocalFile
 from imagenet2012_subset.tar.flat import BEGINNING_BYTES
@@ -13,7 +14,16 @@ from imagenet2012_subset.tar.headers import BLOCK
 from imagenet2012_subset.tar.members import TarMembers
 from imagenet2012_subset.tar.nested import walk_nested
 from tests.shared.counting_file import CountingFile
-from tests.shared.tars import Entry, header, make_tar, opened, sealed, whole
+from tests.shared.tars import (
+    Entry,
+    header,
+    make_tar,
+    nested_tars,
+    opened,
+    right_or_an_error,
+    sealed,
+    whole,
+)
 
 
 def _is_tar(name: bytes) -> bool:
@@ -72,6 +82,28 @@ def test_members_come_in_the_order_of_the_tars_however_many_are_walked(
             if b"/" in name:
                 number = int(name.rpartition(b"/")[2])
                 assert data[offset : offset + size] == bytes([number]) * (number * 99)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    nested_tars(),
+    st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(min_size=1, max_size=9))),
+    st.sampled_from([0, 1, BLOCK, 4 * BLOCK]),
+    st.sampled_from([1, 2, 3, 64]),
+)
+def test_how_much_is_walked_first_changes_nothing(made, damage, beginning, in_flight):
+    data = bytearray(made[1])
+    for at, bytes_there in damage:
+        data[at % len(data) : at % len(data) + len(bytes_there)] = bytes_there
+
+    def walked(**options: int) -> list[TarMembers] | None:
+        with opened(bytes(data)) as file:
+            return walk_nested(file, whole(file), _is_tar, **options)
+
+    at_once = right_or_an_error(
+        data, lambda _: walked(beginning_bytes=beginning, in_flight=in_flight)
+    )
+    assert at_once == right_or_an_error(data, lambda _: walked(in_flight=1))
 
 
 def test_tars_behind_a_long_file_are_found_and_progress_adds_up(tmp_path):
