@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 
 from imagenet2012_subset.read.data_source import readable_after_fork
 
-_PATIENCE = 120  # Seconds, after which a child is taken to hang.
+_PATIENCE = 300  # Seconds, after which a child is taken to hang.
 
 
 def _file_names(source):

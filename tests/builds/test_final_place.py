@@ -218,7 +218,7 @@ def test_two_processes_overwrite_in_step(place):
         for process in processes:
             process.start()
         for process in processes:
-            process.join(60)
+            process.join(300)
         assert [process.exitcode for process in processes] == [0, 0]
         assert place.holds() in (2, 3)
         assert not place.beside()

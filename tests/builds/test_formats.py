@@ -297,7 +297,7 @@ def test_formats_that_are_added_at_once(build, tmp_path):
 
     @contextlib.contextmanager
     def held_together(folder):
-        together.wait(60)
+        together.wait(300)
         with move_in(folder) as move:
             yield move
 

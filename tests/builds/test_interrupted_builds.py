@@ -82,7 +82,7 @@ def test_a_signal_leaves_nothing_that_could_be_taken_for_a_dataset(
     _wait_for_a_shard(data_dir)
     time.sleep(delay)
     process.send_signal(getattr(signal, number))
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode
     assert not (_folder(data_dir) / "5.0.0").exists()
     left = list(_folder(data_dir).iterdir())
@@ -129,7 +129,7 @@ def test_what_another_user_left_is_in_nobodys_way(build, tmp_path, mode):
 def test_two_builds_at_once(small_data, build, tmp_path):
     data_dir = tmp_path / "shared"
     processes = [_start(small_data, data_dir, 0.1) for _ in range(2)]
-    errors = [process.communicate(timeout=120)[1] for process in processes]
+    errors = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     clean = build(num_shards=2)
     assert _shards(_folder(data_dir) / "5.0.0") == _shards(pathlib.Path(clean.data_dir))

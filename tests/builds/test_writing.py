@@ -78,12 +78,12 @@ def test_a_worker_that_fails_stops_the_others_within_an_image(
 
     def generate_slowly(self, images):
         if first.acquire(blocking=False):
-            second_writes.wait(60)
+            second_writes.wait(300)
             failed.set()
             raise RuntimeError("a bug")
         for example in generate(self, images):
             second_writes.set()
-            failed.wait(60)
+            failed.wait(300)
             time.sleep(0.05)
             after.append(example)
             yield example
@@ -109,7 +109,7 @@ def test_as_many_shards_at_a_time_as_workers(build, monkeypatch, workers):
         with lock:
             running += 1
             most = max(most, running)
-        together.wait(60)
+        together.wait(300)
         time.sleep(0.05)  # For one too many to begin.
         try:
             return write(self, *args)

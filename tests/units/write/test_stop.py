@@ -63,7 +63,7 @@ def test_the_others_stop(builder, plan, workers, error):
         for example in builder._generate_examples(images):
             if example[0] == failing:
                 for _ in range(workers):
-                    assert begun.acquire(timeout=60)
+                    assert begun.acquire(timeout=300)
                 raise error
             yield example
             if example[0] in last:
