@@ -28,6 +28,15 @@ _EXTRAS = {"gs": "gcs", "s3": "s3"}
 _CLIENTS = {"az": "adlfs", "hf": "huggingface_hub"}
 
 
+# What callers tell by the class, with or without a number.
+_TOLD_BY_CLASS = (
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
+
+
 class Replaced(Exception):
     """The object is no longer the one that was opened."""
 
@@ -130,14 +139,15 @@ def as_os_errors(path: epath.PathLike) -> Iterator[None]:
     """
     try:
         yield
-    except PermissionError as error:
-        # Clients say which kind it is by the class alone.
-        raise PermissionError(errno.EACCES, str(error), os.fspath(path)) from error
-    except OSError:
+    except _TOLD_BY_CLASS:
         raise
     except Exception as error:
+        # Some clients raise errors of the operating system's kind without a number.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        number = errno.EACCES if isinstance(error, PermissionError) else errno.EIO
         reason = f"{type(error).__name__}: {error}"
-        raise OSError(errno.EIO, reason, os.fspath(path)) from error
+        raise OSError(number, reason, os.fspath(path)) from error
 
 
 def _status(info: dict[str, Any]) -> ObjectStatus:
