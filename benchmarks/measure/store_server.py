@@ -136,8 +136,8 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        buffer = transport.get_extra_info("socket")
-        buffer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * _CHUNK)
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * _CHUNK)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -151,8 +151,8 @@ class _Connection(asyncio.Protocol):
     def _begin(self, answer: _Answer) -> None:
         size = answer.end - answer.first
         head = answer.head + answer.body
-        if size <= _AT_ONCE:
-            head += os.pread(answer.descriptor, size, answer.first) if size else b""
+        if 0 < size <= _AT_ONCE:
+            head += os.pread(answer.descriptor, size, answer.first)
         self._transport.write(head)
         if size > _AT_ONCE:
             self._send_later(answer, answer.first, self._loop.time())

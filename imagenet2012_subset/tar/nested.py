@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Callable, Iterator, Sequence
 
 from imagenet2012_subset.storage.file import File
@@ -108,24 +107,25 @@ class _Found:
 
     def __init__(self, file: File, outer: Piece, is_tar: Callable[[bytes], bool]):
         self._file = file
-        self._members = outer.members
+        self._outer = outer
         self._is_tar = is_tar
+        self._outer_is_due = True
         self._num_seen = 0
-        self._waiting = collections.deque([outer])
 
     def __iter__(self) -> Iterator[Piece]:
         return self
 
     def __next__(self) -> Piece:
-        names = self._members.names
-        while not self._waiting and self._num_seen < len(names):
-            if self._is_tar(names[self._num_seen]):
-                tar = _member_as_tar(self._members, self._num_seen)
-                self._waiting.append(Piece(self._file, tar, tar.start, tar.end))
-            self._num_seen += 1
-        if not self._waiting:
-            raise StopIteration
-        return self._waiting.popleft()
+        if self._outer_is_due:
+            self._outer_is_due = False
+            return self._outer
+        members = self._outer.members
+        for i in range(self._num_seen, len(members.names)):
+            self._num_seen = i + 1
+            if self._is_tar(members.names[i]):
+                tar = _member_as_tar(members, i)
+                return Piece(self._file, tar, tar.start, tar.end)
+        raise StopIteration
 
 
 def _member_as_tar(members: TarMembers, i: int) -> Tar:

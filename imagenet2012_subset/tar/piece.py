@@ -46,7 +46,6 @@ class Piece:
         self.pax_globals = dict(pax_globals or {})
         self.error: ArchiveError | None = None
         self._file = file
-        self._end = tar.end
         self._until = min(until, tar.end)
         self._see_room()
 
@@ -92,12 +91,12 @@ class Piece:
         except ArchiveError as error:
             self.error = error
         else:
-            if self.position + BLOCK > self._end:
+            if self.position + BLOCK > self.tar.end:
                 self._see_room()
-        return self.error is not None or self.position >= self._until
+        return self.is_done
 
     def _add(self, name: bytes, offset: int, size: int, header_crc: int) -> None:
-        if offset + size > self._end or size < 0:
+        if offset + size > self.tar.end or size < 0:
             raise self._cut_off(name.decode(errors="replace"), offset, size)
         members = self.members
         members.names.append(name)
