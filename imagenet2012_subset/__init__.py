@@ -5,7 +5,6 @@ know `imagenet2012_subset/1pct`, `imagenet2012_subset/10pct` and, through
 `SubsetConfig`, any subset of your own.
 """
 
-from imagenet2012_subset.choose.config import SubsetConfig
 from imagenet2012_subset.errors import (
     ArchiveError,
     DatasetError,
@@ -15,6 +14,7 @@ from imagenet2012_subset.errors import (
 )
 from imagenet2012_subset.imagenet.class_names import class_name, class_names
 from imagenet2012_subset.imagenet2012_subset_dataset_builder import Builder
+from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.version import __version__
 
 __all__ = [

@@ -10,21 +10,21 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset.choose.config import SubsetConfig
-from imagenet2012_subset.choose.select import select_training, select_validation
-from imagenet2012_subset.choose.subset_list import fetch_subset_list
-from imagenet2012_subset.find.images import Images
-from imagenet2012_subset.find.kept_index import folder_in
-from imagenet2012_subset.find.manual_dir import (
+from imagenet2012_subset.data_source.after_fork import readable_after_fork
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.plan.record_size import RecordSerializer
+from imagenet2012_subset.plan.shards import SplitPlan, plan_split, summary
+from imagenet2012_subset.registration import register
+from imagenet2012_subset.sources.discovery import (
     Sources,
     find_sources,
     manual_dir_of,
 )
-from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.plan.records import RecordSerializer
-from imagenet2012_subset.plan.splits import SplitPlan, plan_split, summary
-from imagenet2012_subset.read.data_source import readable_after_fork
-from imagenet2012_subset.registration import register
+from imagenet2012_subset.sources.images import Images
+from imagenet2012_subset.sources.index_cache import folder_in
+from imagenet2012_subset.subset.config import SubsetConfig
+from imagenet2012_subset.subset.select import select_training, select_validation
+from imagenet2012_subset.subset.subset_list import fetch_subset_list
 from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME, FileFormat, tree
 from imagenet2012_subset.version import __version__
 from imagenet2012_subset.write.asked import asked_for

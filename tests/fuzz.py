@@ -44,15 +44,15 @@ with atheris.instrument_imports(include=_WATCHED):
     from absl import logging
     from etils import epath
 
-    from imagenet2012_subset.choose.subset_list import read_subset_list
     from imagenet2012_subset.errors import DatasetError
-    from imagenet2012_subset.find import kept_index
-    from imagenet2012_subset.find.entries import Entries
-    from imagenet2012_subset.find.source import Index
-    from imagenet2012_subset.find.tar_index import index_tar
     from imagenet2012_subset.imagenet.names import training_wnid, wnids
+    from imagenet2012_subset.sources import index_cache
+    from imagenet2012_subset.sources.entries import Entries
+    from imagenet2012_subset.sources.source import Index
+    from imagenet2012_subset.sources.tar_index import index_tar
     from imagenet2012_subset.storage.file import File
     from imagenet2012_subset.storage.local_file import LocalFile
+    from imagenet2012_subset.subset.subset_list import read_subset_list
     from imagenet2012_subset.tar.flat import walk_beginning, walk_flat
     from imagenet2012_subset.tar.headers import BLOCK
     from imagenet2012_subset.tar.members import Tar, TarMembers
@@ -171,7 +171,7 @@ def fuzz_list(data: bytes) -> None:
 
 
 def fuzz_index(data: bytes) -> None:
-    path = kept_index.index_path(_FOLDER, _Archive.path)
+    path = index_cache.index_path(_FOLDER, _Archive.path)
     number, rest = data[:1], data[1:]
     if number and number[0] < len(_ARRAYS):
         stream = io.BytesIO()
@@ -180,19 +180,19 @@ def fuzz_index(data: bytes) -> None:
                 archive.writestr(name, rest if i == number[0] else array)
         rest = stream.getvalue()
     path.write_bytes(rest)
-    index = kept_index.load(_FOLDER, _Archive())
+    index = index_cache.load(_FOLDER, _Archive())
     if index is not None:
         _check_inside(index.entries, _INDEX_SIZE)
 
 
 def _make_index() -> bytes:
     rows = [(b"n01440764_%d.JPEG" % i, 0, 512 + i, i, i) for i in (3, 1, 2)]
-    kept_index.save(
+    index_cache.save(
         _FOLDER,
         _Archive(),
         Index(Entries.from_columns(*zip(*rows, strict=True)), 1, ("README",)),
     )
-    return kept_index.index_path(_FOLDER, _Archive.path).read_bytes()
+    return index_cache.index_path(_FOLDER, _Archive.path).read_bytes()
 
 
 def _arrays(saved: bytes) -> dict[str, bytes]:

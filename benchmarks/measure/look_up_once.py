@@ -12,9 +12,9 @@ from typing import Any
 
 from etils import epath
 
-from imagenet2012_subset.choose.select import select_training, select_validation
-from imagenet2012_subset.choose.subset_list import read_subset_list
-from imagenet2012_subset.find.manual_dir import find_sources
+from imagenet2012_subset.sources.discovery import find_sources
+from imagenet2012_subset.subset.select import select_training, select_validation
+from imagenet2012_subset.subset.subset_list import read_subset_list
 
 
 def delay_path_calls(seconds: float) -> None:

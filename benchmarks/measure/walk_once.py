@@ -9,10 +9,10 @@ import time
 
 from etils import epath
 
-from imagenet2012_subset.find.source import Index
-from imagenet2012_subset.find.tar_archive import TarArchive
-from imagenet2012_subset.find.tar_index import index_tar
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.sources.source import Index
+from imagenet2012_subset.sources.tar_archive import TarArchive
+from imagenet2012_subset.sources.tar_index import index_tar
 from imagenet2012_subset.storage.open import open_file
 
 

@@ -9,16 +9,16 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset.check.report import Report
-from imagenet2012_subset.choose.config import SubsetConfig
-from imagenet2012_subset.choose.select import select_training, select_validation
-from imagenet2012_subset.choose.subset_list import difference, read_subset_list
 from imagenet2012_subset.errors import DatasetError, first_of
-from imagenet2012_subset.find.entries import decoded
-from imagenet2012_subset.find.manual_dir import Choice, choose_source
-from imagenet2012_subset.find.source import Source
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.sources.discovery import Choice, choose_source
+from imagenet2012_subset.sources.entries import decoded
+from imagenet2012_subset.sources.source import Source
 from imagenet2012_subset.storage.paths import irregular
+from imagenet2012_subset.subset.config import SubsetConfig
+from imagenet2012_subset.subset.select import select_training, select_validation
+from imagenet2012_subset.subset.subset_list import difference, read_subset_list
 from imagenet2012_subset.tfds_internals import UrlInfo
 
 

@@ -14,12 +14,12 @@ from imagenet2012_subset.check.files import BUILD_AGAIN, missing_shards, open_da
 from imagenet2012_subset.check.problems import Problems
 from imagenet2012_subset.check.records import Record, UnreadableShard, read_shard
 from imagenet2012_subset.check.report import Report
-from imagenet2012_subset.choose.subset_list import fingerprint
 from imagenet2012_subset.errors import DatasetError, counted
-from imagenet2012_subset.find.entries import decoded
-from imagenet2012_subset.find.manual_dir import find_source
 from imagenet2012_subset.imagenet import jpeg, names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.sources.discovery import find_source
+from imagenet2012_subset.sources.entries import decoded
+from imagenet2012_subset.subset.subset_list import fingerprint
 from imagenet2012_subset.tfds_internals import tqdm
 
 _ORIGINALS = {"train": TRAINING, "validation": VALIDATION}

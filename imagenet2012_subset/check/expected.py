@@ -9,13 +9,13 @@ from typing import Any
 from etils import epath
 
 from imagenet2012_subset.check.files import read_json
-from imagenet2012_subset.choose.subset_list import (
+from imagenet2012_subset.errors import SubsetListError
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.subset.subset_list import (
     PUBLISHED_FINGERPRINTS,
     fingerprint,
     read_subset_list,
 )
-from imagenet2012_subset.errors import SubsetListError
-from imagenet2012_subset.imagenet import names
 
 # What the builder notes in a dataset's `metadata.json`.
 _TRAINING_NAMES = "training_names_sha256"

@@ -11,11 +11,11 @@ from imagenet2012_subset.check.archives import check_archives
 from imagenet2012_subset.check.dataset import check_dataset
 from imagenet2012_subset.check.files import DATASET, is_dataset
 from imagenet2012_subset.check.report import Report
-from imagenet2012_subset.choose.subset_list import read_subset_list
 from imagenet2012_subset.errors import ManualDirError
-from imagenet2012_subset.find.kept_index import folder_in
 from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
+from imagenet2012_subset.sources.index_cache import folder_in
 from imagenet2012_subset.storage.paths import is_local
+from imagenet2012_subset.subset.subset_list import read_subset_list
 
 _WHAT_TO_GIVE = (
     "Give a manual directory, or a dataset: the folder with dataset_info.json"

@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from imagenet2012_subset.choose.subset_list import fingerprint
 from imagenet2012_subset.errors import first_line
 from imagenet2012_subset.imagenet.class_names import class_names
 from imagenet2012_subset.page.prepared import damaged
 from imagenet2012_subset.page.sample import FairSample
 from imagenet2012_subset.page.thumbnail import Thumbnail, make_thumbnail
+from imagenet2012_subset.subset.subset_list import fingerprint
 from imagenet2012_subset.tfds_internals import FileFormat, tqdm
 
 

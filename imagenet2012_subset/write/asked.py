@@ -9,9 +9,9 @@ import urllib.request
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset.choose.config import SubsetConfig
-from imagenet2012_subset.choose.subset_list import fingerprint, read_subset_list
 from imagenet2012_subset.errors import SubsetListError
+from imagenet2012_subset.subset.config import SubsetConfig
+from imagenet2012_subset.subset.subset_list import fingerprint, read_subset_list
 from imagenet2012_subset.write.made_from import MadeFrom, read_made_from
 
 _TIMEOUT_SECONDS = 10

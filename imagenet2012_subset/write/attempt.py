@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 from etils import epath
 
-from imagenet2012_subset.find.source import Source
-from imagenet2012_subset.plan.splits import ShardPlan
+from imagenet2012_subset.plan.shards import ShardPlan
+from imagenet2012_subset.sources.source import Source
 from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.storage.remote.upload import upload
 from imagenet2012_subset.storage.sync import sync_file

@@ -9,7 +9,7 @@ from typing import Any
 from etils import epath
 
 from imagenet2012_subset.errors import DatasetError, WriteError
-from imagenet2012_subset.plan.splits import ShardPlan, SplitPlan
+from imagenet2012_subset.plan.shards import ShardPlan, SplitPlan
 from imagenet2012_subset.storage.paths import absolute
 from imagenet2012_subset.write.attempt import remove_attempts, write_apart
 from imagenet2012_subset.write.shard import ShardWriter

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset.choose.config import SubsetConfig
-from imagenet2012_subset.choose.subset_list import fingerprint
 from imagenet2012_subset.errors import SubsetListError, WriteError, counted
+from imagenet2012_subset.subset.config import SubsetConfig
+from imagenet2012_subset.subset.subset_list import fingerprint
 from imagenet2012_subset.write.infos import overwriting, read_info, read_metadata
 
 _Kept = TypeVar("_Kept")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from etils import epath
 
 from imagenet2012_subset.errors import WriteError
-from imagenet2012_subset.find.source import Source
-from imagenet2012_subset.plan.splits import ShardPlan, SplitPlan
+from imagenet2012_subset.plan.shards import ShardPlan, SplitPlan
+from imagenet2012_subset.sources.source import Source
 from imagenet2012_subset.storage.paths import free_bytes, is_local
 from imagenet2012_subset.storage.sync import sync_file
 from imagenet2012_subset.tfds_internals import tqdm

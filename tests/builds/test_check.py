@@ -13,9 +13,9 @@ from etils import epath
 from imagenet2012_subset import Builder
 from imagenet2012_subset.__main__ import main
 from imagenet2012_subset.check.dataset import check_dataset
-from imagenet2012_subset.choose.subset_list import PUBLISHED_FINGERPRINTS, fingerprint
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.subset.subset_list import PUBLISHED_FINGERPRINTS, fingerprint
 from tests.shared import archives, tfds_builder
 
 

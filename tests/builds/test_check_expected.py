@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from imagenet2012_subset.__main__ import main
-from imagenet2012_subset.choose.subset_list import (
+from imagenet2012_subset.subset.subset_list import (
     PUBLISHED_FINGERPRINTS,
     fingerprint,
     read_subset_list,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from imagenet2012_subset.read.data_source import readable_after_fork
+from imagenet2012_subset.data_source.after_fork import readable_after_fork
 
 _PATIENCE = 300  # Seconds, after which a child is taken to hang.
 

@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 
 import imagenet2012_subset
 from imagenet2012_subset import ArchiveError
-from imagenet2012_subset.find import tar_archive
+from imagenet2012_subset.sources import tar_archive
 from imagenet2012_subset.storage.in_order import read_in_order
 from imagenet2012_subset.write.leftovers import report_leftovers
 from tests.conftest import read_split

@@ -14,8 +14,8 @@ from imagenet2012_subset import (
     imagenet2012_subset_dataset_builder as builder_module,
 )
 from imagenet2012_subset.__main__ import main
-from imagenet2012_subset.find import synset_tars
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.sources import synset_tars
 from tests.shared import archives, faults, forms
 
 WNID = "n01443537"

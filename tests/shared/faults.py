@@ -14,10 +14,10 @@ from etils import epath
 
 import imagenet2012_subset
 from imagenet2012_subset import DatasetError
-from imagenet2012_subset.choose.select import select_training, select_validation
-from imagenet2012_subset.find.images import Image
-from imagenet2012_subset.find.manual_dir import find_source
 from imagenet2012_subset.imagenet.originals import TRAINING, Original
+from imagenet2012_subset.sources.discovery import find_source
+from imagenet2012_subset.sources.images import Image
+from imagenet2012_subset.subset.select import select_training, select_validation
 from tests.conftest import Build, SmallData
 
 BLOCK = tarfile.BLOCKSIZE

@@ -106,7 +106,7 @@ def test_a_damaged_image_is_an_error_and_nothing_is_left(
 
 
 def test_workers_that_do_not_find_the_archives_say_so(build_watched, monkeypatch):
-    from imagenet2012_subset.find.tar_archive import TarOrigin
+    from imagenet2012_subset.sources.tar_archive import TarOrigin
 
     def other_machine(self: TarOrigin) -> None:
         raise ArchiveError(self.path, "cannot be opened", "Share it")

@@ -8,7 +8,7 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset.check.expected import expected_of
-from imagenet2012_subset.choose.subset_list import PUBLISHED_FINGERPRINTS, fingerprint
+from imagenet2012_subset.subset.subset_list import PUBLISHED_FINGERPRINTS, fingerprint
 
 LISTED = ["n01440764_1.JPEG", "n01443537_2.JPEG"]
 

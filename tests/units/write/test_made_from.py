@@ -9,8 +9,8 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset import SubsetConfig, SubsetListError, WriteError
-from imagenet2012_subset.choose.subset_list import fingerprint
 from imagenet2012_subset.errors import DatasetError
+from imagenet2012_subset.subset.subset_list import fingerprint
 from imagenet2012_subset.write.asked import asked_for
 from imagenet2012_subset.write.made_from import MadeFrom, ensure_same, metadata
 

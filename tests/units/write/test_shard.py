@@ -13,14 +13,14 @@ import pytest
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset.choose.select import select_training
 from imagenet2012_subset.errors import ArchiveError, WriteError
-from imagenet2012_subset.find.images import Images
-from imagenet2012_subset.find.manual_dir import find_source
 from imagenet2012_subset.imagenet.names import wnids_file
 from imagenet2012_subset.imagenet.originals import TRAINING
-from imagenet2012_subset.plan.records import RecordSerializer
-from imagenet2012_subset.plan.splits import ShardPlan, plan_split
+from imagenet2012_subset.plan.record_size import RecordSerializer
+from imagenet2012_subset.plan.shards import ShardPlan, plan_split
+from imagenet2012_subset.sources.discovery import find_source
+from imagenet2012_subset.sources.images import Images
+from imagenet2012_subset.subset.select import select_training
 from imagenet2012_subset.tfds_internals import (
     ExampleWriter,
     FileFormat,

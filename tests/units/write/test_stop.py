@@ -7,11 +7,11 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset import Builder, SubsetConfig
-from imagenet2012_subset.find.images import Images
-from imagenet2012_subset.find.manual_dir import find_source
 from imagenet2012_subset.imagenet.originals import VALIDATION
-from imagenet2012_subset.plan.records import RecordSerializer
-from imagenet2012_subset.plan.splits import SplitPlan, plan_split
+from imagenet2012_subset.plan.record_size import RecordSerializer
+from imagenet2012_subset.plan.shards import SplitPlan, plan_split
+from imagenet2012_subset.sources.discovery import find_source
+from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.tfds_internals import ShardConfig
 from imagenet2012_subset.write.shard import ShardWriter
 from imagenet2012_subset.write.splits import write_splits

@@ -6,9 +6,9 @@ import zlib
 from collections.abc import Callable, Sequence
 
 from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.find.entries import Entries
-from imagenet2012_subset.find.source import Index
 from imagenet2012_subset.imagenet.names import belies, parse_paths
+from imagenet2012_subset.sources.entries import Entries
+from imagenet2012_subset.sources.source import Index
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.tar.members import Tar, TarMembers
 from imagenet2012_subset.tar.nested import walk_each, walk_nested

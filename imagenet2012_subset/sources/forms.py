@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from etils import epath
 
 from imagenet2012_subset.errors import ManualDirError, counted
-from imagenet2012_subset.find.folder_tree import FolderTree, Layout, layouts_of
-from imagenet2012_subset.find.source import Source
-from imagenet2012_subset.find.synset_tars import SYNSET_TAR, SynsetTars
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, Original
+from imagenet2012_subset.sources.image_folders import FolderTree, Layout, layouts_of
+from imagenet2012_subset.sources.source import Source
+from imagenet2012_subset.sources.synset_tars import SYNSET_TAR, SynsetTars
 from imagenet2012_subset.storage.folders import entries_of, is_folder, status
 from imagenet2012_subset.storage.paths import is_local
 

@@ -14,10 +14,10 @@ from absl import logging
 from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
-from imagenet2012_subset.find.entries import Entries, Entry, decoded
-from imagenet2012_subset.find.source import Listing
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, Original
+from imagenet2012_subset.sources.entries import Entries, Entry, decoded
+from imagenet2012_subset.sources.source import Listing
 from imagenet2012_subset.storage.direct_reads import DirectReads
 from imagenet2012_subset.storage.folders import (
     Folder,

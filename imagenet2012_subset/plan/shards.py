@@ -11,10 +11,10 @@ import numpy.typing as npt
 import tensorflow_datasets as tfds
 
 from imagenet2012_subset.errors import WriteError, counted
-from imagenet2012_subset.find.entries import Entries, decoded
-from imagenet2012_subset.find.source import Origin
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.plan.records import record_size
+from imagenet2012_subset.plan.record_size import record_size
+from imagenet2012_subset.sources.entries import Entries, decoded
+from imagenet2012_subset.sources.source import Origin
 from imagenet2012_subset.tfds_internals import (
     Hasher,
     ShardConfig,

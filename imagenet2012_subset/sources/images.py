@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy.typing as npt
 
-from imagenet2012_subset.find.entries import Entries, Entry, decoded
-from imagenet2012_subset.find.source import Source
 from imagenet2012_subset.imagenet import jpeg, names
+from imagenet2012_subset.sources.entries import Entries, Entry, decoded
+from imagenet2012_subset.sources.source import Source
 
 
 class Image(NamedTuple):

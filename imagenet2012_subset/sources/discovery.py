@@ -14,10 +14,10 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset.errors import DatasetError, ManualDirError, first_of
-from imagenet2012_subset.find.forms import find_forms, what_will_do
-from imagenet2012_subset.find.source import Source
-from imagenet2012_subset.find.tar_archive import TarArchive
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.sources.forms import find_forms, what_will_do
+from imagenet2012_subset.sources.source import Source
+from imagenet2012_subset.sources.tar_archive import TarArchive
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.open import open_file
 from imagenet2012_subset.storage.paths import dangling_link, irregular, is_local

@@ -8,9 +8,9 @@ from etils import epath
 from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.find.entries import decoded
-from imagenet2012_subset.find.source import Index
-from imagenet2012_subset.find.tar_index import index_tar
+from imagenet2012_subset.sources.entries import decoded
+from imagenet2012_subset.sources.source import Index
+from imagenet2012_subset.sources.tar_index import index_tar
 from imagenet2012_subset.storage.local_file import LocalFile
 from imagenet2012_subset.storage.portable_file import PortableFile
 from imagenet2012_subset.tar.headers import BLOCK

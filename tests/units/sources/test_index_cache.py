@@ -13,12 +13,12 @@ import pytest
 from etils import epath
 from hypothesis import given, settings, strategies as st
 
-from imagenet2012_subset.find import kept_index
-from imagenet2012_subset.find.entries import Entries
-from imagenet2012_subset.find.manual_dir import find_sources
-from imagenet2012_subset.find.source import Index
-from imagenet2012_subset.find.tar_index import index_tar
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.sources import index_cache
+from imagenet2012_subset.sources.discovery import find_sources
+from imagenet2012_subset.sources.entries import Entries
+from imagenet2012_subset.sources.source import Index
+from imagenet2012_subset.sources.tar_index import index_tar
 from imagenet2012_subset.storage.local_file import LocalFile
 from tests.shared import archives
 
@@ -36,7 +36,7 @@ class _Archive:
 
 
 def path_in(folder: epath.Path) -> epath.Path:
-    return kept_index.index_path(folder, _Archive().path)
+    return index_cache.index_path(folder, _Archive().path)
 
 
 def _entries(rows: Iterable[tuple[bytes, int, int, int]]) -> Entries:
@@ -90,26 +90,26 @@ def saved(folder) -> tuple[bytes, object]:
     """The bytes of an index with a few images, and what they say."""
     rows = [(f"n01440764_{i}.JPEG".encode(), 512 + i, i, 2**32 - i) for i in (3, 1, 2)]
     index = Index(_entries(rows), 2, ("README", "ünï"))
-    kept_index.save(folder, _Archive(), index)
+    index_cache.save(folder, _Archive(), index)
     return path_in(folder).read_bytes(), as_values(index)
 
 
 def _load(folder: epath.Path, data: bytes) -> object:
     path_in(folder).write_bytes(data)
-    return as_values(kept_index.load(folder, _Archive()))
+    return as_values(index_cache.load(folder, _Archive()))
 
 
 @settings(deadline=None, max_examples=50)
 @given(contents)
 def test_what_is_saved_is_loaded(folder, index):
-    kept_index.save(folder, _Archive(), index)
-    assert as_values(kept_index.load(folder, _Archive())) == as_values(index)
+    index_cache.save(folder, _Archive(), index)
+    assert as_values(index_cache.load(folder, _Archive())) == as_values(index)
 
 
 @settings(deadline=None, max_examples=30)
 @given(contents)
 def test_numpy_opens_an_index_without_pickle(folder, index):
-    kept_index.save(folder, _Archive(), index)
+    index_cache.save(folder, _Archive(), index)
     with np.load(os.fspath(path_in(folder)), allow_pickle=False) as arrays:
         assert int(arrays["archive_size"]) == ARCHIVE_SIZE
         assert arrays["names"].tolist() == index.entries.names.tolist()
@@ -120,8 +120,8 @@ def test_numpy_opens_an_index_without_pickle(folder, index):
 def test_a_later_index_replaces_an_earlier_one(tmp_path):
     folder = epath.Path(tmp_path) / "new folder" / "kept"
     for number in (5, 3):
-        kept_index.save(folder, _Archive(), Index(Entries.from_columns(), number))
-    assert kept_index.load(folder, _Archive()).num_others == 3
+        index_cache.save(folder, _Archive(), Index(Entries.from_columns(), number))
+    assert index_cache.load(folder, _Archive()).num_others == 3
     assert list(folder.iterdir()) == [path_in(folder)]
 
 
@@ -131,24 +131,24 @@ def test_a_later_index_replaces_an_earlier_one(tmp_path):
 def test_an_archive_of_another_size_or_time_has_no_index(folder, saved, changed):
     data, values = saved
     assert _load(folder, data) == values
-    assert kept_index.load(folder, _Archive(**changed)) is None
+    assert index_cache.load(folder, _Archive(**changed)) is None
 
 
 def test_where_no_index_is_there_is_none(tmp_path):
-    assert kept_index.load(epath.Path(tmp_path), _Archive()) is None
-    assert kept_index.load(epath.Path(tmp_path) / "missing", _Archive()) is None
+    assert index_cache.load(epath.Path(tmp_path), _Archive()) is None
+    assert index_cache.load(epath.Path(tmp_path) / "missing", _Archive()) is None
 
 
 def test_without_a_folder_nothing_is_kept():
-    kept_index.save(None, _Archive(), EMPTY)
-    assert kept_index.load(None, _Archive()) is None
+    index_cache.save(None, _Archive(), EMPTY)
+    assert index_cache.load(None, _Archive()) is None
 
 
 def test_a_folder_in_the_place_of_an_index_is_no_index(tmp_path):
     path = path_in(epath.Path(tmp_path))
     path.mkdir()
-    assert kept_index.load(epath.Path(tmp_path), _Archive()) is None
-    kept_index.save(epath.Path(tmp_path), _Archive(), EMPTY)
+    assert index_cache.load(epath.Path(tmp_path), _Archive()) is None
+    index_cache.save(epath.Path(tmp_path), _Archive(), EMPTY)
     assert list(tmp_path.iterdir()) == [pathlib.Path(path)]
 
 
@@ -170,7 +170,7 @@ def test_any_changed_byte_gives_no_index_or_the_same(folder, saved):
 
 def test_a_damaged_length_takes_no_memory(folder):
     rows = [(b"n01440764_%d.JPEG" % i, 512, 1, 0) for i in range(3000)]
-    kept_index.save(folder, _Archive(), Index(_entries(rows)))
+    index_cache.save(folder, _Archive(), Index(_entries(rows)))
     said = b"'shape': (3000,), }" + b" " * 6
     data = path_in(folder).read_bytes()
     assert said in data
@@ -247,18 +247,18 @@ def test_an_index_with_other_arrays_than_ours_is_no_index(tmp_path, wrong):
         "seals": np.array([1]),
     }
     np.savez(os.fspath(path_in(folder)), **arrays)
-    assert kept_index.load(folder, _Archive()) is not None
+    assert index_cache.load(folder, _Archive()) is not None
     arrays |= wrong
     kept = {name: array for name, array in arrays.items() if array is not None}
     np.savez(os.fspath(path_in(folder)), **kept)
-    assert kept_index.load(folder, _Archive()) is None
+    assert index_cache.load(folder, _Archive()) is None
 
 
 def test_a_folder_that_cannot_be_made_is_no_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     for folder in (epath.Path(tmp_path) / "file", epath.Path(tmp_path) / "file/below"):
-        kept_index.save(folder, _Archive(), EMPTY)
-        assert kept_index.load(folder, _Archive()) is None
+        index_cache.save(folder, _Archive(), EMPTY)
+        assert index_cache.load(folder, _Archive()) is None
 
 
 def test_a_read_only_disk_is_no_error(tmp_path, monkeypatch):
@@ -269,7 +269,7 @@ def test_a_read_only_disk_is_no_error(tmp_path, monkeypatch):
     folder = epath.Path(tmp_path)
     for call in ("open", "unlink", "replace"):
         monkeypatch.setattr(type(folder), call, read_only)
-    kept_index.save(folder, _Archive(), EMPTY)
+    index_cache.save(folder, _Archive(), EMPTY)
     assert not list(tmp_path.iterdir())
 
 
@@ -279,16 +279,16 @@ def test_a_full_disk_is_no_error_and_leaves_what_was_there(tmp_path, monkeypatch
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     folder = epath.Path(tmp_path)
-    kept_index.save(folder, _Archive(), Index(Entries.from_columns(), 7))
+    index_cache.save(folder, _Archive(), Index(Entries.from_columns(), 7))
     monkeypatch.setattr(np, "savez", full)
-    kept_index.save(folder, _Archive(), Index(Entries.from_columns(), 8))
+    index_cache.save(folder, _Archive(), Index(Entries.from_columns(), 8))
     assert list(folder.iterdir()) == [path_in(folder)]
-    assert kept_index.load(folder, _Archive()).num_others == 7
+    assert index_cache.load(folder, _Archive()).num_others == 7
 
 
 def test_archives_of_one_name_in_two_folders_have_two_indices(tmp_path):
     folder = epath.Path(tmp_path)
-    paths = {kept_index.index_path(folder, folder / name / "a.tar") for name in "xy"}
+    paths = {index_cache.index_path(folder, folder / name / "a.tar") for name in "xy"}
     assert len(paths) == 2
 
 

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from etils import epath
 
 from imagenet2012_subset.errors import DatasetError
-from imagenet2012_subset.find.entries import Entries, Entry
 from imagenet2012_subset.imagenet.originals import Original
+from imagenet2012_subset.sources.entries import Entries, Entry
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset.choose.config import SubsetConfig
 from imagenet2012_subset.errors import SubsetListError
-from imagenet2012_subset.find.manual_dir import manual_dir_of
 from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.sources.discovery import manual_dir_of
+from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.tfds_internals import (
     DownloadError,
     NonMatchingChecksumError,

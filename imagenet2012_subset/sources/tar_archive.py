@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from etils import epath
 
 from imagenet2012_subset.errors import LEAVE_ALONE, SEE_DAMAGE, ArchiveError
-from imagenet2012_subset.find import kept_index
-from imagenet2012_subset.find.entries import Entries, Entry
-from imagenet2012_subset.find.source import Index, Listing
-from imagenet2012_subset.find.tar_index import index_tar, seal
 from imagenet2012_subset.imagenet.names import parse_path
 from imagenet2012_subset.imagenet.originals import Original
+from imagenet2012_subset.sources import index_cache
+from imagenet2012_subset.sources.entries import Entries, Entry
+from imagenet2012_subset.sources.source import Index, Listing
+from imagenet2012_subset.sources.tar_index import index_tar, seal
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.in_order import read_in_order
 from imagenet2012_subset.storage.open import open_file
@@ -136,7 +136,7 @@ class TarArchive:
 
     @functools.cached_property
     def _index(self) -> Index:
-        if kept := kept_index.load(self._index_folder, self.file):
+        if kept := index_cache.load(self._index_folder, self.file):
             return kept
         with tqdm(
             total=self.file.size,
@@ -146,7 +146,7 @@ class TarArchive:
             leave=False,
         ) as bar:
             found = self._find(bar.update)
-        kept_index.save(self._index_folder, self.file, found)
+        index_cache.save(self._index_folder, self.file, found)
         return found
 
     def _find(self, on_progress: Callable[[int], None]) -> Index:
@@ -190,7 +190,7 @@ class TarArchive:
         path, offset, _ = self.file.place(entry.offset)
         what = f"{entry.name} at byte {offset:,}"
         if self._index_folder:
-            index = kept_index.index_path(self._index_folder, self.path)
+            index = index_cache.index_path(self._index_folder, self.path)
             now = open_file(self.path)
             unchanged = (now.size, now.mtime_ns) == (self.size, self.file.mtime_ns)
             if unchanged and index.exists():

@@ -9,10 +9,10 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.find.entries import Entries
-from imagenet2012_subset.find.tar_archive import TarArchive
-from imagenet2012_subset.find.tar_index import seal
 from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.sources.entries import Entries
+from imagenet2012_subset.sources.tar_archive import TarArchive
+from imagenet2012_subset.sources.tar_index import seal
 from imagenet2012_subset.storage.open import open_file
 from imagenet2012_subset.tar.headers import BLOCK
 from tests.shared import archives

@@ -12,8 +12,8 @@ import numpy as np
 from absl import logging
 from etils import epath
 
-from imagenet2012_subset.find.entries import Entries
-from imagenet2012_subset.find.source import Index
+from imagenet2012_subset.sources.entries import Entries
+from imagenet2012_subset.sources.source import Index
 from imagenet2012_subset.storage.file import File
 from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.tar.headers import BLOCK

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset import SubsetListError
-from imagenet2012_subset.choose.subset_list import read_subset_list
 from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.subset.subset_list import read_subset_list
 
 stems = st.lists(
     st.builds(

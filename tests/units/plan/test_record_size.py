@@ -13,7 +13,7 @@ from hypothesis import example, given, settings, strategies as st
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.plan.records import RecordSerializer, record_size
+from imagenet2012_subset.plan.record_size import RecordSerializer, record_size
 
 # Where a length takes one more byte, at each level of the record.
 EDGES = [0, 1, 127, 128, 16_383, 16_384, 2**21 - 1, 2**21]
@@ -106,7 +106,7 @@ _IN_ANOTHER_PROCESS = """
 import hashlib
 import tensorflow_datasets as tfds
 from imagenet2012_subset import Builder
-from imagenet2012_subset.plan.records import RecordSerializer
+from imagenet2012_subset.plan.record_size import RecordSerializer
 serializer = RecordSerializer(Builder(data_dir="unused").info.features)
 for i in range(50):
     example = {"file_name": f"{i}.JPEG", "image": bytes(i), "label": i}

@@ -13,13 +13,13 @@ from hypothesis import example, given, settings, strategies as st
 from PIL import Image
 
 from imagenet2012_subset.errors import WriteError
-from imagenet2012_subset.find.entries import Entries, Entry
-from imagenet2012_subset.find.images import Images
-from imagenet2012_subset.find.tar_archive import TarArchive
 from imagenet2012_subset.imagenet import jpeg, names
 from imagenet2012_subset.imagenet.originals import TRAINING
-from imagenet2012_subset.plan.records import RecordSerializer, record_size
-from imagenet2012_subset.plan.splits import SplitPlan, plan_split, summary
+from imagenet2012_subset.plan.record_size import RecordSerializer, record_size
+from imagenet2012_subset.plan.shards import SplitPlan, plan_split, summary
+from imagenet2012_subset.sources.entries import Entries, Entry
+from imagenet2012_subset.sources.images import Images
+from imagenet2012_subset.sources.tar_archive import TarArchive
 from imagenet2012_subset.storage.open import open_file
 from imagenet2012_subset.tfds_internals import ShardConfig, ShardedFileTemplate
 from tests.shared import archives

@@ -13,10 +13,10 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset import ArchiveError
-from imagenet2012_subset.find.manual_dir import find_source
-from imagenet2012_subset.find.source import Source
-from imagenet2012_subset.find.tar_index import seal
 from imagenet2012_subset.imagenet.originals import VALIDATION
+from imagenet2012_subset.sources.discovery import find_source
+from imagenet2012_subset.sources.source import Source
+from imagenet2012_subset.sources.tar_index import seal
 from tests.shared import archives
 
 BLOCK = tarfile.BLOCKSIZE

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
-from imagenet2012_subset.find.entries import decoded
-from imagenet2012_subset.find.images import Images
-from imagenet2012_subset.find.source import Source
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.sources.entries import decoded
+from imagenet2012_subset.sources.images import Images
+from imagenet2012_subset.sources.source import Source
 
 _TASK_3_SYNSETS = 120
 

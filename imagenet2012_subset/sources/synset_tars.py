@@ -11,11 +11,11 @@ import numpy as np
 from etils import epath
 
 from imagenet2012_subset.errors import LEAVE_ALONE, ArchiveError, counted, first_of
-from imagenet2012_subset.find.source import Index
-from imagenet2012_subset.find.tar_archive import TarArchive
-from imagenet2012_subset.find.tar_index import index_tars
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import Original
+from imagenet2012_subset.sources.source import Index
+from imagenet2012_subset.sources.tar_archive import TarArchive
+from imagenet2012_subset.sources.tar_index import index_tars
 from imagenet2012_subset.storage.direct_reads import DirectReads
 from imagenet2012_subset.storage.folders import Status, entries_of, statuses
 from imagenet2012_subset.storage.many_files import ManyFiles

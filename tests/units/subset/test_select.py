@@ -9,13 +9,13 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset import ArchiveError
-from imagenet2012_subset.choose.select import select_training, select_validation
-from imagenet2012_subset.find.entries import decoded
-from imagenet2012_subset.find.images import Images
-from imagenet2012_subset.find.tar_archive import TarArchive
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.sources.entries import decoded
+from imagenet2012_subset.sources.images import Images
+from imagenet2012_subset.sources.tar_archive import TarArchive
 from imagenet2012_subset.storage.open import open_file
+from imagenet2012_subset.subset.select import select_training, select_validation
 from tests.shared import archives
 
 

@@ -7,10 +7,10 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset import ArchiveError
-from imagenet2012_subset.find.folder_tree import FolderTree, Layout
-from imagenet2012_subset.find.manual_dir import find_source
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.sources.discovery import find_source
+from imagenet2012_subset.sources.image_folders import FolderTree, Layout
 from tests.shared import forms
 
 

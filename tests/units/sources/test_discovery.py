@@ -8,8 +8,12 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset import ManualDirError
-from imagenet2012_subset.find.manual_dir import choose_source, find_source, find_sources
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.sources.discovery import (
+    choose_source,
+    find_source,
+    find_sources,
+)
 from tests.shared import archives
 
 TAR = TRAINING.file_name
