@@ -259,7 +259,7 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
         return [
             plan_split(
                 split,
-                images.source.origin,
+                images.source,
                 images.entries,
                 images.stored_sizes(),
                 dataclasses.replace(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tensorflow_datasets as tfds
 
-from imagenet2012_subset.storage.remote.paths import register_store_paths
 from imagenet2012_subset.tfds_internals import registered
 
 
@@ -27,10 +26,8 @@ def register(builder_cls: type[tfds.core.DatasetBuilder]) -> None:
 
     TFDS ships a builder of the same name. As providers are asked in turn and this one
     comes first, it does not matter whether TFDS has loaded its own already, nor whether
-    it does so later. Registering again replaces the earlier class. From then on TFDS
-    opens paths at object stores as well.
+    it does so later. Registering again replaces the earlier class.
     """
-    register_store_paths()
     module = builder_cls.__module__
     # A reload defines the class anew, and TFDS expects one builder a module.
     registered._MODULE_TO_DATASETS[module] = [builder_cls]

@@ -47,7 +47,7 @@ with atheris.instrument_imports(include=_WATCHED):
     from imagenet2012_subset.errors import DatasetError
     from imagenet2012_subset.imagenet.names import training_wnid, wnids
     from imagenet2012_subset.sources import index_cache
-    from imagenet2012_subset.sources.entries import Entries
+    from imagenet2012_subset.sources.source import Entries
     from imagenet2012_subset.sources.source import Index
     from imagenet2012_subset.sources.tar_index import index_tar
     from imagenet2012_subset.storage.file import File

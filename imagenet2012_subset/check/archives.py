@@ -13,8 +13,7 @@ from imagenet2012_subset.errors import DatasetError, first_of
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
 from imagenet2012_subset.sources.discovery import Choice, choose_source
-from imagenet2012_subset.sources.entries import decoded
-from imagenet2012_subset.sources.source import Source
+from imagenet2012_subset.sources.source import Source, decoded
 from imagenet2012_subset.storage.paths import irregular
 from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.subset.select import select_training, select_validation

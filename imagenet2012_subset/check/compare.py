@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from imagenet2012_subset.check.problems import Problems
 from imagenet2012_subset.check.records import Record
 from imagenet2012_subset.errors import DatasetError
-from imagenet2012_subset.sources.entries import Entries, decoded
 from imagenet2012_subset.sources.images import Images
-from imagenet2012_subset.sources.source import Source
+from imagenet2012_subset.sources.source import Entries, Source, decoded
 
 _REMEDY = "Check the archive (check --sha256), then build the dataset again"
 

@@ -18,7 +18,7 @@ from imagenet2012_subset.errors import DatasetError, counted
 from imagenet2012_subset.imagenet import jpeg, names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
 from imagenet2012_subset.sources.discovery import find_source
-from imagenet2012_subset.sources.entries import decoded
+from imagenet2012_subset.sources.source import decoded
 from imagenet2012_subset.subset.subset_list import fingerprint
 from imagenet2012_subset.tfds_internals import tqdm
 

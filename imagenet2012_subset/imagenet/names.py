@@ -118,8 +118,8 @@ def is_wnid(name: str) -> bool:
     return _WNID.fullmatch(name) is not None
 
 
-def belies(name: str, said: str) -> str | None:
-    """Returns an image's class where `said`, a folder or a suffix, is another one.
+def mismatched_wnid(name: str, claimed: str) -> str | None:
+    """Returns an image's class where `claimed`, a folder or a suffix, differs.
 
     None where they agree, and where the image has no known class.
     """
@@ -127,7 +127,7 @@ def belies(name: str, said: str) -> str | None:
         truth = wnid(name)
     except ValueError:
         return None
-    return truth if truth != said else None
+    return truth if truth != claimed else None
 
 
 def validation_name(number: int) -> str:

@@ -13,8 +13,7 @@ import tensorflow_datasets as tfds
 from imagenet2012_subset.errors import WriteError, counted
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.plan.record_size import record_size
-from imagenet2012_subset.sources.entries import Entries, decoded
-from imagenet2012_subset.sources.source import Origin
+from imagenet2012_subset.sources.source import Entries, Source, decoded
 from imagenet2012_subset.tfds_internals import (
     Hasher,
     ShardConfig,
@@ -32,14 +31,14 @@ class ShardPlan:
     Attributes:
       split: the split's name, such as `train`.
       path: where the shard is to be written.
-      origin: opens the source of its images.
+      source: reads its images.
       entries: these images, in the order of the records.
       record_sizes: int64, shape (n,): the length of each record in bytes.
     """
 
     split: str
     path: str
-    origin: Origin
+    source: Source
     entries: Entries
     record_sizes: npt.NDArray[np.int64]
 
@@ -50,7 +49,7 @@ class SplitPlan:
 
     Attributes:
       name: of the split, such as `train`.
-      origin: opens the source of its images.
+      source: reads its images.
       entries: all images, in the order of the records.
       record_sizes: int64, shape (n,): the length of each record in bytes.
       shard_ends: for each shard the number of images up to its last.
@@ -58,7 +57,7 @@ class SplitPlan:
     """
 
     name: str
-    origin: Origin
+    source: Source
     entries: Entries
     record_sizes: npt.NDArray[np.int64]
     shard_ends: tuple[int, ...]
@@ -90,7 +89,7 @@ class SplitPlan:
                         shard_index=number, num_shards=self.num_shards
                     )
                 ),
-                origin=self.origin,
+                source=self.source,
                 entries=self.entries.take(np.arange(start, end)),
                 record_sizes=self.record_sizes[start:end],
             )
@@ -113,7 +112,7 @@ def summary(splits: Sequence[SplitPlan]) -> str:
 
 def plan_split(
     name: str,
-    origin: Origin,
+    source: Source,
     entries: Entries,
     stored_sizes: Sequence[int],
     shard_config: ShardConfig,
@@ -130,7 +129,7 @@ def plan_split(
 
     Args:
       name: of the split.
-      origin: opens the source of the images.
+      source: reads the images.
       entries: the images, in source order.
       stored_sizes: the length in bytes of what the dataset stores of each.
       shard_config: number of shards, or limits to their size.
@@ -169,7 +168,7 @@ def plan_split(
     num_shards = _num_shards(shard_config, int(record_sizes.sum()), len(order))
     ends = get_shard_boundaries(len(order), num_shards)
     return SplitPlan(
-        name, origin, entries.take(order), record_sizes, tuple(ends), template
+        name, source, entries.take(order), record_sizes, tuple(ends), template
     )
 
 

@@ -18,8 +18,7 @@ from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Origina
 from imagenet2012_subset.sources.forms import find_forms, what_will_do
 from imagenet2012_subset.sources.source import Source
 from imagenet2012_subset.sources.tar_archive import TarArchive
-from imagenet2012_subset.storage.file import File
-from imagenet2012_subset.storage.open import open_file
+from imagenet2012_subset.storage.files import Files
 from imagenet2012_subset.storage.paths import dangling_link, irregular, is_local
 from imagenet2012_subset.tfds_internals import asked_manual_dir
 
@@ -114,13 +113,13 @@ def choose_source(
     with_images = tuple(form.what for form in forms if form.has_images)
     if path.exists() or dangling_link(path):
         try:
-            file = _open_original(path, original)
+            archive = _open_original(path, original, index_folder)
         except DatasetError as error:
             if not with_images:
                 raise
             remedy = f"{error.remedy}; or move it away, to take the {with_images[0]}"
             raise type(error)(error.path, error.problem, remedy) from error
-        return Choice(TarArchive(file, original, index_folder), with_images)
+        return Choice(archive, with_images)
     if not forms and problems:
         raise problems[0]
     if not forms:
@@ -161,7 +160,9 @@ def _ensure_folder(manual_dir: epath.Path) -> None:
         raise ManualDirError(manual_dir, problem, _HOW_TO_GET)
 
 
-def _open_original(path: epath.Path, original: Original) -> File:
+def _open_original(
+    path: epath.Path, original: Original, index_folder: epath.Path | None
+) -> TarArchive:
     if target := dangling_link(path):
         raise ManualDirError(
             path,
@@ -174,10 +175,10 @@ def _open_original(path: epath.Path, original: Original) -> File:
             f"is {what}, but the archive itself is wanted",
             f"Replace it by the tar, not extracted. {original.how_to_get}",
         )
-    file = open_file(path)
-    if problem := _foreign(file):
+    archive = TarArchive(path, original, index_folder)
+    if problem := _foreign(archive.files):
         raise ManualDirError(path, problem, original.how_to_get)
-    return file
+    return archive
 
 
 def _similar(manual_dir: epath.Path, original: Original) -> str:
@@ -206,10 +207,10 @@ def _finished(name: str) -> str:
     return name
 
 
-def _foreign(file: File) -> str | None:
-    if not file.size:
+def _foreign(files: Files) -> str | None:
+    if not files.size(0):
         return "is empty"
-    start = file.read(0, min(512, file.size))
+    start = files.read(0, 0, min(512, files.size(0)))
     for magic, what in _FOREIGN_STARTS.items():
         if start.startswith(magic):
             return what

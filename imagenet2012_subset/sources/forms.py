@@ -13,7 +13,7 @@ from etils import epath
 from imagenet2012_subset.errors import ManualDirError, counted
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, Original
-from imagenet2012_subset.sources.image_folders import FolderTree, Layout, layouts_of
+from imagenet2012_subset.sources.image_folders import ImageFolders, Layout, layouts_of
 from imagenet2012_subset.sources.source import Source
 from imagenet2012_subset.sources.synset_tars import SYNSET_TAR, SynsetTars
 from imagenet2012_subset.storage.folders import entries_of, is_folder, status
@@ -167,7 +167,7 @@ def _forms_in(
             expected = layouts or [
                 one for folder in folders for one in layouts_of(folder)
             ]
-            return FolderTree(expected, original)
+            return ImageFolders(expected, original)
 
         num_folders = sum(glance.num_folders for glance in glances)
         has_images = bool(layouts)

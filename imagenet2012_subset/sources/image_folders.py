@@ -1,4 +1,4 @@
-"""Folders of extracted images as a source: what is listed is looked up and read."""
+"""Folders of extracted images, one image a file, as a source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import errno
 import functools
 import os
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -16,36 +16,33 @@ from etils import epath
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, Original
-from imagenet2012_subset.sources.entries import Entries, Entry, decoded
-from imagenet2012_subset.sources.source import Listing
-from imagenet2012_subset.storage.direct_reads import DirectReads
+from imagenet2012_subset.sources.source import Entries, Entry, Listing, Source
+from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
 from imagenet2012_subset.storage.folders import (
     Folder,
     Status,
+    cannot_list,
     leads_upwards,
     list_folders,
     statuses,
 )
-from imagenet2012_subset.storage.in_order import read_in_order
-from imagenet2012_subset.storage.many_files import ManyFiles
 from imagenet2012_subset.storage.paths import dangling_link
-from imagenet2012_subset.storage.queue import Extent
 
 _MAX_OTHERS = 5
 _EXTRACT = "Extract it again from the original archive"
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
-# So many images of any kind have nearly the average size of all.
+# This many images of any kind have nearly the average size of all.
 _ENOUGH_FOR_AN_AVERAGE = 1000
 
 
 class Layout(NamedTuple):
-    """One way in which a folder has images.
+    """One way in which a folder can store images.
 
     Attributes:
       folder: the folder.
-      by_synset: whether they lie in a folder for each synset.
-      wnid_appended: whether names have the wnid once more, before their suffix.
+      by_synset: whether it has a folder for each synset.
+      wnid_appended: whether the wnid is appended to each name, before its suffix.
     """
 
     folder: str
@@ -53,7 +50,7 @@ class Layout(NamedTuple):
     wnid_appended: bool
 
     def path(self, name: str) -> str:
-        """Returns where the image called `name` has to lie."""
+        """Returns the path that the image called `name` must have."""
         wnid = names.wnid(name)
         if self.wnid_appended:
             name = f"{name.removesuffix('.JPEG')}_{wnid}.JPEG"
@@ -68,7 +65,7 @@ class Layout(NamedTuple):
 
 
 def layouts_of(folder: str) -> list[Layout]:
-    """Returns all ways in which a folder may have images."""
+    """Returns all ways in which a folder can store images."""
     return [
         Layout(folder, by_synset, appended)
         for by_synset in (True, False)
@@ -77,43 +74,27 @@ def layouts_of(folder: str) -> list[Layout]:
 
 
 @dataclasses.dataclass(frozen=True)
-class TreeOrigin:
-    """Opens a tree again; whether an image has changed shows when it is read.
-
-    Attributes:
-      layouts: in which ways it has images.
-      original: the published archive that was extracted.
-    """
-
-    layouts: tuple[Layout, ...]
-    original: Original
-
-    def open(self) -> FolderTree:
-        return FolderTree(self.layouts, self.original)
-
-
-@dataclasses.dataclass(frozen=True)
 class _Listed:
-    """All images that folders hold, a row each: its name and which layout has it."""
+    """All images in the folders, as columns: their names, and the index of a layout."""
 
     names: list[bytes]
     layouts: list[int]
     others: list[str]
 
 
-class FolderTree:
-    """A `Source` of one image a file.
+class ImageFolders(Source):
+    """Extracted images, in the order of their names.
 
-    Images are in the order of their names. Of training images the wanted ones alone are
-    looked up; all are listed only to say what is there where one is missing. Of
-    validation images all are wanted, so that they are listed.
+    Only the requested training images are looked up: all files are listed only to say
+    what exists where one is missing. All validation images are needed, so they are
+    listed.
     """
 
     def __init__(self, layouts: Sequence[Layout], original: Original):
         """Takes folders; looks at nothing yet.
 
         Args:
-          layouts: in which ways they have images, as far as is known.
+          layouts: in which ways they store images, as far as is known.
           original: the published archive that was extracted.
         """
         folders = list(dict.fromkeys(layout.folder for layout in layouts))
@@ -123,11 +104,10 @@ class FolderTree:
         self._expected = tuple(layouts)
         self._layouts = tuple(dict.fromkeys([*layouts, *every]))
         self._folders = folders
-        self._direct_reads = DirectReads()
 
-    @property
-    def origin(self) -> TreeOrigin:
-        return TreeOrigin(self._expected, self.original)
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the listing: entries suffice to read images."""
+        return {k: v for k, v in self.__dict__.items() if k != "_listed"}
 
     @property
     def form(self) -> str:
@@ -137,16 +117,9 @@ class FolderTree:
     def remedy(self) -> str:
         tar = self.original.file_name
         return (
-            f"Extract {tar} again, or put it into manual_dir as it is: of a tar and a "
-            "folder the tar is taken"
+            f"Extract {tar} again, or put it into manual_dir as it is: if both exist, "
+            "the tar is used"
         )
-
-    @property
-    def size(self) -> None:
-        return None
-
-    def sha256(self) -> None:
-        return None
 
     def describe(self) -> str:
         listing = self.listing()
@@ -156,7 +129,7 @@ class FolderTree:
             others = f" and {counted(listing.num_others, 'other file')} ({shown})"
         images = counted(len(listing.names), "image")
         ways = " and ".join(map(str, self._expected))
-        return f"it has {images}{others}; images are looked for in {ways}"
+        return f"it has {images}{others}; images are expected in {ways}"
 
     def listing(self) -> Listing:
         listed = self._listed
@@ -176,60 +149,49 @@ class FolderTree:
                     for layout in range(len(self._expected))
                 ]
             )
-            if missing := sorted(known.difference(decoded(found.names))):
-                # Not where the first that were seen lie.
-                elsewhere = self._found(self._listed_of(set(missing)))
-                found = Entries.concatenate([found, elsewhere])
+            present = {name for name, _, _ in found}
+            if missing := known.difference(present):
+                # They may be in another layout than the first images that were seen.
+                found += self._found(self._listed_of(missing))
         else:
             found = self._found(self._listed_of(known))
-        _warn_of_other_sizes(self.path, self.original, found)
-        return found.take(np.argsort(found.names, kind="stable"))
+        found.sort(key=lambda one: one[0])
+        entries = _entries(found)
+        _warn_of_other_sizes(self.path, self.original, entries)
+        return entries
 
     def _listed_of(self, wanted: set[str]) -> list[tuple[str, int]]:
-        """Returns which layouts have the wanted images, by name."""
+        """Returns the wanted images that exist, each with the index of its layout."""
         listed = self._listed
         rows = zip(listed.names, listed.layouts, strict=True)
         return sorted(
             (text, layout) for name, layout in rows if (text := name.decode()) in wanted
         )
 
-    def _found(self, places: Sequence[tuple[str, int]]) -> Entries:
-        """Looks up images, each in one layout; leaves out what is not there."""
-        paths = [self._layouts[layout].path(name) for name, layout in places]
-        found = [
-            (place, status)
-            for place, path, result in zip(places, paths, statuses(paths), strict=True)
+    def _found(
+        self, candidates: Sequence[tuple[str, int]]
+    ) -> list[tuple[str, str, Status]]:
+        """Returns name, path and status of each candidate that exists."""
+        paths = [self._layouts[layout].path(name) for name, layout in candidates]
+        return [
+            (name, path, status)
+            for (name, _), path, result in zip(
+                candidates, paths, statuses(paths), strict=True
+            )
             if (status := _usable(path, result))
         ]
-        return Entries.from_columns(
-            names=[name.encode() for (name, _), _ in found],
-            files=[layout for (_, layout), _ in found],
-            offsets=[0] * len(found),
-            sizes=[status.size for _, status in found],
-            seals=[status.changed_ns for _, status in found],
-        )
 
-    def read_in_order(self, entries: Entries) -> Iterator[memoryview]:
-        paths = [
-            self._layouts[layout].path(name)
-            for name, layout in zip(
-                decoded(entries.names), entries.files.tolist(), strict=True
-            )
-        ]
-        files = ManyFiles(
-            self.path, paths, entries.sizes, entries.seals, self._direct_reads
-        )
-        extents = [
-            Extent(start, size)
-            for start, size in zip(
-                files.starts.tolist(), entries.sizes.tolist(), strict=True
-            )
-        ]
-        yield from read_in_order(files, extents)
+    def read_images(self, entries: Entries) -> Iterator[bytes]:
+        ranges = [Range(entry.file, 0, entry.size) for entry in entries]
+        with Files(entries.table) as files:
+            yield from read_in_order(files, ranges)
+
+    def where(self, entry: Entry) -> str:
+        return entry.path
 
     def damaged(self, entry: Entry, problem: str) -> ArchiveError:
         return ArchiveError(
-            self._layouts[entry.file].path(entry.name),
+            entry.path,
             problem,
             f"Extract this image again from {self.original.file_name}",
         )
@@ -239,34 +201,34 @@ class FolderTree:
         listed = _Listed([], [], [])
         tops = _list(self._folders)
         for folder, top in zip(self._folders, tops, strict=True):
-            self._sort_out(listed, folder, None, top)
+            self._sort(listed, folder, None, top)
             folders = map(os.fsdecode, top.folders)
             wnids = [name for name in folders if names.is_wnid(name)]
             below = [os.path.join(folder, wnid) for wnid in wnids]
             for name in top.links:
                 _refuse_loop(_path(folder, None, name))
-            for wnid, held in zip(wnids, _list(below), strict=True):
-                self._sort_out(listed, folder, wnid, held)
+            for wnid, contents in zip(wnids, _list(below), strict=True):
+                self._sort(listed, folder, wnid, contents)
         return listed
 
-    def _sort_out(
-        self, listed: _Listed, folder: str, wnid: str | None, held: Folder
+    def _sort(
+        self, listed: _Listed, folder: str, wnid: str | None, contents: Folder
     ) -> None:
-        """Tells images from other files, and sees that they are in the right folder."""
-        for name in held.folders:
+        """Sorts files into images and others; checks the folder that images are in."""
+        for name in contents.folders:
             if names.parse_path(name):
                 problem = "is a directory, not an image"
                 raise ArchiveError(_path(folder, wnid, name), problem, _EXTRACT)
             if wnid is not None or not names.is_wnid(os.fsdecode(name)):
                 listed.others.append(_shown(wnid, name) + "/")
-        for name in held.broken:
+        for name in contents.broken:
             if names.parse_path(name) or names.is_wnid(os.fsdecode(name)):
                 raise _broken_link(_path(folder, wnid, name))
         layout_of = {
             appended: self._layouts.index(Layout(folder, wnid is not None, appended))
             for appended in (False, True)
         }
-        for file_name in held.files:
+        for file_name in contents.files:
             if not (image := names.parse_path(file_name)):
                 listed.others.append(_shown(wnid, file_name))
                 continue
@@ -278,19 +240,18 @@ class FolderTree:
 
 def _check_wnids(path: str, image: names.ImagePath, folder: str | None) -> None:
     name = image.name.decode()
-    if folder is not None and (truth := names.belies(name, folder)):
+    if folder is not None and (wnid := names.mismatched_wnid(name, folder)):
         raise ArchiveError(
             path,
-            f"lies in the folder of {folder}, but an image of this name is of {truth}: "
-            "it was sorted wrongly",
-            "Extract the archive again and sort it anew; or leave validation images in "
-            "one folder, as they extract",
+            f"is in the folder of {folder}, but the image belongs to {wnid}",
+            "Extract the archive again and sort it again; or leave validation images "
+            "in one folder, as they extract",
         )
-    said = image.appended.decode() if image.appended is not None else None
-    if said is not None and (truth := names.belies(name, said)):
+    appended = image.appended.decode() if image.appended is not None else None
+    if appended is not None and (wnid := names.mismatched_wnid(name, appended)):
         raise ArchiveError(
             path,
-            f"has {said} appended to its name, but {name} is of {truth}",
+            f"has {appended} appended to its name, but {name} belongs to {wnid}",
             "Find out which image it is, or extract the original archive",
         )
 
@@ -307,11 +268,7 @@ def _list(folders: Sequence[str]) -> list[Folder]:
     try:
         return list_folders(folders)
     except OSError as error:
-        raise ArchiveError(
-            os.fsdecode(error.filename or folders[0]),
-            f"cannot be listed ({error.strerror or error})",
-            "Make it readable for the user who builds the dataset",
-        ) from error
+        raise cannot_list(folders[0], error) from error
 
 
 def _broken_link(path: str) -> ArchiveError:
@@ -319,8 +276,8 @@ def _broken_link(path: str) -> ArchiveError:
     where = f" to {target}" if target else ""
     return ArchiveError(
         path,
-        f"is a link{where} that leads nowhere",
-        "Let it point to what is wanted, or extract it again",
+        f"is a broken link{where}",
+        "Point it to the image or folder, or extract it again",
     )
 
 
@@ -328,16 +285,17 @@ def _refuse_loop(path: str) -> None:
     if leads_upwards(path):
         raise ArchiveError(
             path,
-            "is a link to the folder that it lies in, or to one above",
-            "Remove it, or let it point to what is wanted",
+            "is a link to the folder that contains it, or to one above",
+            "Remove it, or point it to the images",
         )
 
 
 def _warn_of_other_sizes(path: epath.Path, original: Original, found: Entries) -> None:
     """Warns of images that seem to have been resized or encoded again.
 
-    Nobody can tell such an image from an original. But of many the average is known,
-    and of a few it is unlikely that all are less than half or more than twice as long.
+    Nothing distinguishes such an image from an original. But the average size of many
+    is known, and a few images are unlikely to be all shorter than half of it, or all
+    longer than twice.
     """
     if not len(found):
         return
@@ -349,7 +307,7 @@ def _warn_of_other_sizes(path: epath.Path, original: Original, found: Entries) -
     if is_far:
         logging.warning(
             "%s: %s have %s bytes on average, the originals %s: they seem to have been "
-            "resized or encoded again. The dataset will hold them as they are.",
+            "resized or encoded again. The dataset will contain them as they are.",
             path,
             counted(len(found), "image"),
             f"{average:,.0f}",
@@ -358,10 +316,10 @@ def _warn_of_other_sizes(path: epath.Path, original: Original, found: Entries) -
 
 
 def _usable(path: str, result: Status | OSError) -> Status | None:
-    """Returns what is known of a file that may be an image; None if there is none.
+    """Returns the status of a file that may be an image; None if it does not exist.
 
     Raises:
-      ArchiveError: if something is there, but it is no image.
+      ArchiveError: if it exists, but cannot be an image.
     """
     if isinstance(result, OSError):
         if result.errno in _NOT_THERE:
@@ -370,10 +328,24 @@ def _usable(path: str, result: Status | OSError) -> Status | None:
         raise ArchiveError(
             path,
             f"cannot be looked up ({reason})",
-            "See that it is a file, and readable for the user who builds the dataset",
+            "Check that it is a file that the user who builds the dataset may read",
         ) from result
     if result.what:
         raise ArchiveError(path, f"is {result.what}, not an image", _EXTRACT)
     if not result.size:
         raise ArchiveError(path, "is empty", _EXTRACT)
     return result
+
+
+def _entries(found: Sequence[tuple[str, str, Status]]) -> Entries:
+    table = FileTable.of(
+        [path for _, path, _ in found], [status for _, _, status in found]
+    )
+    return Entries.from_columns(
+        table,
+        names=[name.encode() for name, _, _ in found],
+        files=range(len(found)),
+        offsets=[0] * len(found),
+        sizes=[status.size for _, _, status in found],
+        seals=[status.changed_ns for _, _, status in found],
+    )

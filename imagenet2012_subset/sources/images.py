@@ -1,4 +1,4 @@
-"""Images as a sequence, as the dataset stores them: read by index, or in turn."""
+"""The images of a source as a sequence, in the form that the dataset stores."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy.typing as npt
+from etils import epath
 
 from imagenet2012_subset.imagenet import jpeg, names
-from imagenet2012_subset.sources.entries import Entries, Entry, decoded
-from imagenet2012_subset.sources.source import Source
+from imagenet2012_subset.sources.source import Entries, Entry, Source, decoded
 
 
 class Image(NamedTuple):
@@ -43,7 +43,7 @@ class Images:
         """Reads one image.
 
         Raises:
-          IndexError: if there is none of this index.
+          IndexError: if the index is out of range.
           ArchiveError: as `__iter__`.
         """
         if not -len(self) <= index < len(self):
@@ -51,34 +51,40 @@ class Images:
         return next(iter(self.take([index])))
 
     def __iter__(self) -> Iterator[Image]:
-        """Reads all images in turn, with the next ones asked for ahead.
+        """Reads all images in order, with the next ones prefetched.
 
         Raises:
-          ArchiveError: if what lies there is not the image that was found.
+          ArchiveError: if what is stored there is not the image that was found.
         """
         for entry, data in zip(
-            self.entries, self.source.read_in_order(self.entries), strict=True
+            self.entries, self.source.read_images(self.entries), strict=True
         ):
-            yield self._image(entry, bytes(data))
+            yield self._image(entry, data)
 
     def take(self, indices: npt.ArrayLike) -> Images:
         """Returns the images at `indices`, in that order."""
         return Images(self.source, self.entries.take(indices))
 
+    def staged(self, directory: epath.Path) -> Images:
+        """Returns the same images, which can be read at random; see `Source.stage`."""
+        return Images(self.source, self.source.stage(self.entries, directory))
+
     def stored_sizes(self) -> list[int]:
         """Returns the length in bytes of what the dataset stores of each image.
 
-        That of the source, without a read, but for the two dozen images that are
-        converted.
+        Reads only the two dozen images that are converted.
         """
         sizes: list[int] = self.entries.sizes.tolist()
-        for index, name in enumerate(decoded(self.entries.names)):
-            if jpeg.is_converted(name):
-                sizes[index] = len(self[index].data)
+        if not self.source.stores_converted:
+            for index, name in enumerate(decoded(self.entries.names)):
+                if jpeg.is_converted(name):
+                    sizes[index] = len(self[index].data)
         return sizes
 
     def _image(self, entry: Entry, data: bytes) -> Image:
-        if problem := jpeg.defect(entry.name, data):
+        name = entry.name
+        converts = jpeg.is_converted(name) and not self.source.stores_converted
+        if problem := jpeg.defect(name, data):
             raise self.source.damaged(entry, problem)
-        stored = jpeg.to_rgb_jpeg(entry.name, data)
-        return Image(entry.name, names.wnid(entry.name), stored)
+        stored = jpeg.to_rgb_jpeg(name, data) if converts else data
+        return Image(name, names.wnid(name), stored)

@@ -1,10 +1,11 @@
-"""What the road asks of a source of images, in whatever form they lie."""
+"""What every source of images offers, in whatever form it stores them."""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,117 +13,232 @@ from etils import epath
 
 from imagenet2012_subset.errors import DatasetError
 from imagenet2012_subset.imagenet.originals import Original
-from imagenet2012_subset.sources.entries import Entries, Entry
+from imagenet2012_subset.storage.files import FileTable
+
+
+class Entry(NamedTuple):
+    """One image of a source.
+
+    Attributes:
+      name: its file name without folders, such as `n01440764_18.JPEG`.
+      path: the file that contains it.
+      file: the index of this file in the table of its entries.
+      offset: of its first byte in that file, in bytes.
+      size: its length in bytes.
+      seal: a number by which the source recognizes what it found.
+    """
+
+    name: str
+    path: str
+    file: int
+    offset: int
+    size: int
+    seal: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Entries:
+    """Many images of one source, as columns.
+
+    Columns keep 1.28 million entries in about 60 MB.
+
+    Attributes:
+      table: the files that contain them.
+      names: bytes (ASCII), shape (n,).
+      files: int32, shape (n,).
+      offsets: int64, shape (n,), in bytes.
+      sizes: int64, shape (n,), in bytes.
+      seals: int64, shape (n,).
+    """
+
+    table: FileTable
+    names: npt.NDArray[np.bytes_]
+    files: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
+    seals: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Entry:
+        name, file, *numbers = (column[index].item() for column in self._columns)
+        return Entry(name.decode("ascii"), self.table.paths[file], file, *numbers)
+
+    def __iter__(self) -> Iterator[Entry]:
+        _, files, *numbers = (column.tolist() for column in self._columns)
+        paths = map(self.table.paths.__getitem__, files)
+        return map(Entry, decoded(self.names), paths, files, *numbers)
+
+    def take(self, indices: npt.ArrayLike) -> Entries:
+        """Returns the entries at `indices` (or where a boolean array is true).
+
+        Their table contains only the files that they are in.
+        """
+        chosen = np.asarray(indices)
+        if not chosen.size:
+            chosen = chosen.astype(np.int64)
+        names, files, *others = (column[chosen] for column in self._columns)
+        table = self.table
+        if len(table) > 1:
+            used, files = np.unique(files, return_inverse=True)
+            table = table.take(used)
+        return Entries(table, names, files.astype(np.int32), *others)
+
+    @classmethod
+    def from_columns(
+        cls,
+        table: FileTable,
+        names: Sequence[bytes] = (),
+        files: Sequence[int] = (),
+        offsets: Sequence[int] = (),
+        sizes: Sequence[int] = (),
+        seals: Sequence[int] = (),
+    ) -> Entries:
+        """Makes arrays of the columns."""
+        return cls(
+            table,
+            np.array(names, dtype=np.bytes_),
+            np.array(files, dtype=np.int32),
+            np.array(offsets, dtype=np.int64),
+            np.array(sizes, dtype=np.int64),
+            np.array(seals, dtype=np.int64),
+        )
+
+    @property
+    def _columns(self) -> tuple[npt.NDArray[Any], ...]:
+        return self.names, self.files, self.offsets, self.sizes, self.seals
+
+
+def decoded(names: npt.NDArray[np.bytes_]) -> list[str]:
+    """Returns a column of names as text."""
+    return [name.decode("ascii") for name in names.tolist()]
 
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """What a source is seen to hold, to tell the user of it.
+    """What a source contains, for messages.
 
     Attributes:
-      names: bytes, shape (n,): of everything with a name that ImageNet gives to images.
+      names: bytes, shape (n,): everything with a name that ImageNet gives to images.
       num_others: how many other files there are.
       others: the first few of these, names with folders.
+      remarks: what else was seen, such as how many members are links; each continues
+        the sentence "it has ...".
     """
 
     names: npt.NDArray[np.bytes_]
     num_others: int = 0
     others: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """All that an archive holds.
+    """Everything that an archive contains.
 
     Attributes:
       entries: everything with a name that ImageNet gives to images, in source order.
-      num_others: how many other files there are; tars that were looked into do not
-        count.
-      others: the first few of these, names with folders, to tell the user.
+      num_others: how many other files there are. Tars that were walked do not count.
+      others: the first few of these, names with folders.
+      remarks: as in `Listing`.
     """
 
     entries: Entries
     num_others: int = 0
     others: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def listing(self) -> Listing:
         """The same without places and sizes."""
-        return Listing(self.entries.names, self.num_others, self.others)
+        return Listing(self.entries.names, self.num_others, self.others, self.remarks)
 
 
-class Origin(Protocol):
-    """What another process needs to open a source again; it can be pickled."""
+class Source(abc.ABC):
+    """The images of one split; its methods may be called from any thread.
 
-    def open(self) -> Source:
-        """Opens the source.
-
-        Raises:
-          ArchiveError: if it is no longer what it was, or cannot be opened.
-        """
-
-
-class Source(Protocol):
-    """Images of one split; its methods may be called from any thread.
+    A source can be pickled, so that other processes can read the entries that it found.
 
     Attributes:
       path: what to name in an error.
-      original: the published archive whose images these are.
-      form: how the images lie there, in a few words.
-      remedy: what to do where images are missing.
-      size: the length in bytes of what was downloaded; None if it is taken apart.
+      original: the published archive that these images come from.
+      stores_converted: whether the CMYK images and the PNG are RGB JPEGs already.
     """
 
     path: epath.Path
     original: Original
+    stores_converted: ClassVar[bool] = False
 
     @property
-    def form(self) -> str: ...
+    @abc.abstractmethod
+    def form(self) -> str:
+        """In which form the images are stored, in a few words."""
 
     @property
-    def remedy(self) -> str: ...
+    @abc.abstractmethod
+    def remedy(self) -> str:
+        """What to do if images are missing."""
 
     @property
-    def size(self) -> int | None: ...
+    def size(self) -> int | None:
+        """The length in bytes of a published archive; None for any other form."""
+        return None
 
-    @property
-    def origin(self) -> Origin:
-        """What opens this source again, and tells whether it has changed."""
-
+    @abc.abstractmethod
     def describe(self) -> str:
-        """Returns what the user has, and how it differs from the original, in words."""
+        """Returns what the user has, in words that follow an error's problem."""
 
+    @abc.abstractmethod
     def listing(self) -> Listing:
-        """Returns all that is there, which may take a while the first time.
+        """Returns everything that the source contains; may take a while once.
 
         Raises:
           ArchiveError: if the source cannot be read, is cut off or damaged.
         """
 
+    @abc.abstractmethod
     def look_up(self, names: Sequence[str]) -> Entries:
         """Returns all entries that have one of these names, in source order.
 
-        They may be fewer than the names, and some names may be there more than once.
+        Some names may be missing, and some may occur more than once.
 
         Raises:
           ArchiveError: as `listing`; or if what has such a name cannot be an image.
         """
 
-    def read_in_order(self, entries: Entries) -> Iterator[memoryview]:
-        """Yields each entry's bytes as they lie there, with the next ones under way.
+    def stage(self, entries: Entries, directory: epath.Path) -> Entries:
+        """Returns entries that can be read at random and whose sizes are known.
 
-        What is yielded stays until the next.
+        A source that cannot be read at random copies its images into the directory.
+
+        Args:
+          entries: what `look_up` returned.
+          directory: exists until the dataset is written, and is removed afterwards.
+        """
+        del directory
+        return entries
+
+    @abc.abstractmethod
+    def read_images(self, entries: Entries) -> Iterator[bytes]:
+        """Yields each entry's bytes in order, with the next ones prefetched.
 
         Raises:
-          ArchiveError: if what lies there is not the image that was found.
+          ArchiveError: if what is stored there is not the image that was found.
         """
 
+    @abc.abstractmethod
+    def where(self, entry: Entry) -> str:
+        """Returns where an image is, for messages: a path, or a member and its byte."""
+
+    @abc.abstractmethod
+    def damaged(self, entry: Entry, problem: str) -> DatasetError:
+        """Returns the error that says where an image is, what is wrong, what to do."""
+
     def sha256(self) -> str | None:
-        """Returns the digest of what was downloaded; None if it is taken apart.
+        """Returns the digest of a published archive; None for any other form.
 
         Raises:
           ArchiveError: if it cannot be read.
         """
-
-    def damaged(self, entry: Entry, problem: str) -> DatasetError:
-        """Returns the error that says where an image is, what is wrong, what to do."""
+        return None

@@ -1,116 +1,97 @@
-"""A tar, or a tar of tars, as a source of images."""
+"""A tar, or a tar of tars, as a source of images that is never extracted."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
+import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from etils import epath
 
-from imagenet2012_subset.errors import LEAVE_ALONE, SEE_DAMAGE, ArchiveError
-from imagenet2012_subset.imagenet.names import parse_path
+from imagenet2012_subset.errors import LEAVE_ALONE, SEE_DAMAGE, ArchiveError, counted
+from imagenet2012_subset.imagenet.names import mismatched_wnid, parse_path, parse_paths
 from imagenet2012_subset.imagenet.originals import Original
 from imagenet2012_subset.sources import index_cache
-from imagenet2012_subset.sources.entries import Entries, Entry
-from imagenet2012_subset.sources.source import Index, Listing
-from imagenet2012_subset.sources.tar_index import index_tar, seal
-from imagenet2012_subset.storage.file import File
-from imagenet2012_subset.storage.in_order import read_in_order
-from imagenet2012_subset.storage.open import open_file
-from imagenet2012_subset.storage.paths import absolute
-from imagenet2012_subset.storage.queue import Extent
+from imagenet2012_subset.sources.source import Entries, Entry, Index, Listing, Source
+from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
+from imagenet2012_subset.storage.in_step import OnProgress
+from imagenet2012_subset.storage.open import find_files, open_files
 from imagenet2012_subset.tar.headers import (
     BLOCK,
-    extended_headers,
+    Member,
+    Tar,
+    members_ending_at,
     name_field,
+    parse_plain,
     size_field,
 )
+from imagenet2012_subset.tar.walk import TarWalk, walk_nested
 from imagenet2012_subset.tfds_internals import tqdm
 
 _HASH_BYTES = 8 << 20
+_MAX_OTHERS = 5
+
+# `tar` fills its last record of 10 KiB, or of what -b says, with zeros.
+_MAX_PADDING = 1 << 20
+_SAMPLES = 1024
+
+# Folders that file managers, network storage and archivers add: what they contain is
+# not part of ImageNet.
+_HIDDEN = re.compile(
+    rb"(?:^|/)(?:\.(?!\.?/)[^/]*|__MACOSX|@eaDir|PaxHeaders[^/]*)(?:/|$)"
+)
 
 _CHANGED = (
     "The archive changed since its headers were read: touch it so that they are read "
     f"again, {LEAVE_ALONE}"
 )
 _WRONG_INDEX = (
-    "The archive is as large and as old as when its headers were read, so what is kept "
-    "is wrong: delete {index}, then build again"
+    "The archive has the size and change time that it had when its headers were read, "
+    "so the saved index is wrong: delete {index}, then build again"
 )
 
-
-@dataclasses.dataclass(frozen=True)
-class TarOrigin:
-    """Opens an archive again, unless it has changed.
-
-    Attributes:
-      path: where it is.
-      size: its length in bytes.
-      mtime_ns: when it was last modified, in nanoseconds since the epoch.
-      original: the published archive whose images it has.
-      index_folder: where what it holds is kept; None if nowhere.
-    """
-
-    path: str
-    size: int
-    mtime_ns: int
-    original: Original
-    index_folder: str | None = None
-
-    def open(self) -> TarArchive:
-        archive = TarArchive(
-            open_file(epath.Path(self.path)),
-            self.original,
-            epath.Path(self.index_folder) if self.index_folder else None,
-        )
-        if archive.origin != self:
-            raise ArchiveError(
-                self.path,
-                f"changed while the dataset was being built: it had {self.size:,} "
-                f"bytes, and now has {archive.file.size:,}",
-                f"Let it be; {LEAVE_ALONE}",
-            )
-        return archive
+# The CRC-32 of a header and the name that goes with it, from the name and the header's.
+seal = zlib.crc32
 
 
-class TarArchive:
-    """A `Source` that reads an archive as it is, without extracting anything."""
+class TarArchive(Source):
+    """The published archive of a split, or one that was made again."""
 
     def __init__(
         self,
-        file: File,
+        path: epath.Path,
         original: Original,
         index_folder: epath.Path | None = None,
     ):
-        """Takes an opened archive.
+        """Looks up the archive; reads nothing yet.
 
         Args:
-          file: the archive.
-          original: the published archive whose images it has.
-          index_folder: where what it holds is kept for the next time; None keeps
-            nothing.
+          path: the archive.
+          original: the published archive whose images it contains.
+          index_folder: where its index is saved for the next build; None saves nothing.
+
+        Raises:
+          ArchiveError: if it cannot be looked up.
         """
-        self.path = file.path
-        self.file = file
+        self.path = path
         self.original = original
+        self.table = self._find_table()
         self._index_folder = index_folder
 
-    @property
-    def size(self) -> int | None:
-        return self.file.size
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out open files and the index: entries suffice to read images."""
+        return {k: v for k, v in self.__dict__.items() if k not in ("files", "index")}
 
-    @property
-    def origin(self) -> TarOrigin:
-        return TarOrigin(
-            absolute(self.path),
-            self.file.size,
-            self.file.mtime_ns,
-            self.original,
-            absolute(self._index_folder) if self._index_folder else None,
-        )
+    def _find_table(self) -> FileTable:
+        return find_files([str(self.path)])
+
+    @functools.cached_property
+    def files(self) -> Files:
+        """The files of the archive."""
+        return open_files(self.table)
 
     @property
     def form(self) -> str:
@@ -120,109 +101,228 @@ class TarArchive:
     def remedy(self) -> str:
         return self.original.how_to_get
 
+    @property
+    def size(self) -> int | None:
+        return self._num_bytes
+
+    @property
+    def _num_bytes(self) -> int:
+        return int(self.table.sizes.sum())
+
     def describe(self) -> str:
-        return f"it has {self.file.size:,} bytes, the original {self.original.size:,}"
+        remarks = "".join(f"; {remark}" for remark in self.index.remarks)
+        return (
+            f"it has {self._num_bytes:,} bytes, the original {self.original.size:,}"
+            f"{remarks}"
+        )
 
     def listing(self) -> Listing:
-        return self.index().listing
+        return self.index.listing
 
+    @functools.cached_property
     def index(self) -> Index:
-        """Returns all that is there and where, which takes a while the first time.
+        """Everything that the archive contains; walks it unless an index was saved.
 
         Raises:
           ArchiveError: as `listing`.
         """
-        return self._index
+        if saved := index_cache.load(self._index_folder, self.path, self.table):
+            return saved
+        with self._progress("Locating images in") as bar:
+            index = make_index(self.files, self._walk(bar.update))
+        index_cache.save(self._index_folder, self.path, self.table, index)
+        return index
 
-    @functools.cached_property
-    def _index(self) -> Index:
-        if kept := index_cache.load(self._index_folder, self.file):
-            return kept
-        with tqdm(
-            total=self.file.size,
-            desc=f"Locating images in {self.path.name}",
-            unit="B",
-            unit_scale=True,
-            leave=False,
-        ) as bar:
-            found = self._find(bar.update)
-        index_cache.save(self._index_folder, self.file, found)
-        return found
-
-    def _find(self, on_progress: Callable[[int], None]) -> Index:
-        return index_tar(self.file, on_progress=on_progress)
+    def _walk(self, on_progress: OnProgress) -> list[TarWalk]:
+        whole = Tar("the archive", 0, 0, self._num_bytes)
+        return walk_nested(self.files, whole, _is_synset_tar, on_progress)
 
     def look_up(self, names: Sequence[str]) -> Entries:
-        entries = self.index().entries
+        entries = self.index.entries
         wanted = {name.encode("ascii") for name in names}
         return entries.take(
             [i for i, name in enumerate(entries.names.tolist()) if name in wanted]
         )
 
-    def read_in_order(self, entries: Entries) -> Iterator[memoryview]:
-        # The header is read again along with its image: a kept index that does not
-        # fit, or an archive that changes meanwhile, is noticed at no cost.
+    def read_images(self, entries: Entries) -> Iterator[bytes]:
+        # The header is read together with its image, so that a wrong index or a changed
+        # archive is noticed at no cost.
         found = list(entries)
-        extents = [Extent(entry.offset - BLOCK, BLOCK + entry.size) for entry in found]
-        for entry, data in zip(found, read_in_order(self.file, extents), strict=True):
-            self._check_header(entry, data[:BLOCK])
-            yield data[BLOCK:]
+        ranges = [
+            Range(entry.file, entry.offset - BLOCK, BLOCK + entry.size)
+            for entry in found
+        ]
+        with open_files(entries.table) as files:
+            for entry, data in zip(found, read_in_order(files, ranges), strict=True):
+                self._check_header(files, entry, data[:BLOCK])
+                yield data[BLOCK:]
 
-    def _check_header(self, entry: Entry, header: memoryview) -> None:
+    def _check_header(self, files: Files, entry: Entry, header: bytes) -> None:
         name = entry.name.encode()
-        sealed = seal(name, zlib.crc32(header)) == entry.seal
-        # Whatever a kept index says, the name in the archive is the image's.
-        said = _image_name(name_field(header)), size_field(header)
-        if sealed and (said == (name, entry.size) or self._is_extended(entry)):
+        is_sealed = seal(name, zlib.crc32(header)) == entry.seal
+        # Whatever a saved index says, the name in the archive is the image's name.
+        in_header = _image_name(name_field(header)), size_field(header)
+        if is_sealed and in_header == (name, entry.size):
+            return
+        if is_sealed and any(
+            (member.offset, member.size) == (entry.offset, entry.size)
+            and _image_name(member.name or b"") == name
+            for member in _members_at(files, entry)
+        ):
             return
         raise self._is_another(entry)
 
-    def _is_extended(self, entry: Entry) -> bool:
-        """Whether headers before the last one say what the entry does."""
-        return any(
-            header.offset == entry.offset
-            and header.size == entry.size
-            and _image_name(header.name or b"") == entry.name.encode()
-            for header in extended_headers(self.file, entry.offset - BLOCK)
-        )
-
     def _is_another(self, entry: Entry) -> ArchiveError:
-        path, offset, _ = self.file.place(entry.offset)
-        what = f"{entry.name} at byte {offset:,}"
+        what = f"{entry.name} at byte {entry.offset:,}"
         if self._index_folder:
             index = index_cache.index_path(self._index_folder, self.path)
-            now = open_file(self.path)
-            unchanged = (now.size, now.mtime_ns) == (self.size, self.file.mtime_ns)
-            if unchanged and index.exists():
+            if index.exists() and self._find_table().same_versions(self.table):
                 remedy = _WRONG_INDEX.format(index=index)
-                return ArchiveError(path, f"does not have {what}", remedy)
-        return ArchiveError(path, f"no longer has {what}", _CHANGED)
+                return ArchiveError(entry.path, f"does not contain {what}", remedy)
+        return ArchiveError(entry.path, f"no longer contains {what}", _CHANGED)
+
+    def where(self, entry: Entry) -> str:
+        with open_files(FileTable((entry.path,), *self._version(entry))) as files:
+            members = list(_members_at(files, entry._replace(file=0)))
+        name = members[-1].name if members and members[-1].name else entry.name.encode()
+        return f"{name.decode(errors='replace')} at byte {entry.offset:,}"
+
+    def _version(self, entry: Entry) -> tuple[Any, Any]:
+        at = [self.table.paths.index(entry.path)]
+        return self.table.sizes[at], self.table.changed_ns[at]
 
     def sha256(self) -> str | None:
         digest = hashlib.sha256()
-        with tqdm(
-            total=self.file.size,
-            desc=f"sha256 {self.path.name}",
-            unit="B",
-            unit_scale=True,
-            leave=False,
-        ) as bar:
-            size = self.file.size
-            for start in range(0, size, _HASH_BYTES):
-                stretch = self.file.read(start, min(_HASH_BYTES, size - start))
-                digest.update(stretch)
-                bar.update(len(stretch))
+        with self._progress("sha256") as bar:
+            for start in range(0, self._num_bytes, _HASH_BYTES):
+                size = min(_HASH_BYTES, self._num_bytes - start)
+                digest.update(self.files.read(0, start, size))
+                bar.update(size)
         return digest.hexdigest()
 
     def damaged(self, entry: Entry, problem: str) -> ArchiveError:
-        path, offset, _ = self.file.place(entry.offset)
         return ArchiveError(
-            path,
-            f"{entry.name}, {entry.size:,} bytes at byte {offset:,}, {problem}",
+            entry.path,
+            f"{entry.name}, {entry.size:,} bytes at byte {entry.offset:,}, {problem}",
             SEE_DAMAGE,
+        )
+
+    def _progress(self, what: str) -> Any:
+        return tqdm(
+            total=self._num_bytes,
+            desc=f"{what} {self.path.name}",
+            unit="B",
+            unit_scale=True,
+            leave=False,
+        )
+
+
+def make_index(files: Files, walks: Sequence[TarWalk]) -> Index:
+    """Sorts the members of tars into images and other files.
+
+    Folders do not matter, so an archive that was made again from extracted images is as
+    good as the original.
+
+    Args:
+      files: the files that were walked.
+      walks: what the walks found, in source order.
+
+    Raises:
+      ArchiveError: if a wnid was appended to an image's name that it does not have.
+    """
+    names: list[bytes] = []
+    columns: dict[str, list[int]] = {
+        key: [] for key in ("files", "offsets", "sizes", "seals")
+    }
+    others: list[bytes] = []
+    for walk in walks:
+        members = walk.members
+        images, appended = parse_paths(members.names)
+        for image, wnid in appended:
+            _check_appended(files.path(walk.tar.file), image.decode(), wnid.decode())
+        kept = [
+            i
+            for i, (image, member) in enumerate(zip(images, members.names, strict=True))
+            if image and not is_hidden(member)
+        ]
+        if len(kept) < len(images):
+            dropped = set(range(len(images))).difference(kept)
+            others += [members.names[i] for i in sorted(dropped)]
+        walk_names = [name for i in kept if (name := images[i])]
+        names += walk_names
+        columns["files"] += [walk.tar.file] * len(kept)
+        columns["offsets"] += [members.offsets[i] for i in kept]
+        columns["sizes"] += [members.sizes[i] for i in kept]
+        crcs = [members.header_crcs[i] for i in kept]
+        columns["seals"] += map(seal, walk_names, crcs)
+    return Index(
+        Entries.from_columns(files.table, names, **columns),
+        len(others),
+        tuple(name.decode(errors="replace") for name in others[:_MAX_OTHERS]),
+        _remarks(files, walks),
+    )
+
+
+def is_hidden(path: bytes) -> bool:
+    """Whether a path goes through a hidden folder or names a hidden file."""
+    return (b"/" in path or path.startswith(b".")) and bool(_HIDDEN.search(path))
+
+
+def _remarks(files: Files, walks: Sequence[TarWalk]) -> tuple[str, ...]:
+    """Returns what explains that members are missing."""
+    remarks = []
+    if num_links := sum(walk.num_links for walk in walks):
+        remarks.append(
+            f"{counted(num_links, 'member')} are links, which contain no image (pack "
+            "what they point to: tar -h)"
+        )
+    for walk in walks:
+        if walk.zeros_at is not None and (after := _after_end(files, walk)):
+            name = walk.tar.name
+            remarks.append(f"{name} ends at byte {walk.zeros_at:,}, {after}")
+    return tuple(remarks)
+
+
+def _after_end(files: Files, walk: TarWalk) -> str | None:
+    """Returns what follows the end of a tar, if it is more than padding."""
+    start, end = walk.zeros_at or 0, walk.tar.end
+    if end - start <= _MAX_PADDING:
+        return None
+    near = range(start, min(start + _MAX_PADDING, end), BLOCK)
+    far = range(start, end, max(BLOCK, (end - start) // _SAMPLES // BLOCK * BLOCK))
+    for at in (*near, *far):
+        block = files.read(walk.tar.file, at, min(BLOCK, end - at))
+        if block.strip(b"\0"):
+            what = "a second archive" if parse_plain(block) else "other data"
+            return (
+                f"but {what} follows at byte {at:,} (archives cannot be joined with "
+                "cat: use tar --concatenate, or download the original)"
+            )
+    return (
+        f"and zeros follow up to byte {end:,}, as download tools reserve space before "
+        "they write: the download was not finished"
+    )
+
+
+def _members_at(files: Files, entry: Entry) -> Iterator[Member]:
+    whole = Tar("the archive", entry.file, 0, files.size(entry.file))
+    return members_ending_at(files, whole, entry.offset - BLOCK)
+
+
+def _check_appended(path: str, name: str, appended: str) -> None:
+    if wnid := mismatched_wnid(name, appended):
+        raise ArchiveError(
+            path,
+            f"contains {name} with {appended} appended to its name, but the image "
+            f"belongs to {wnid}",
+            "Find out which image it is, or download the original",
         )
 
 
 def _image_name(path: bytes) -> bytes | None:
-    said = parse_path(path)
-    return said.name if said else None
+    parsed = parse_path(path)
+    return parsed.name if parsed else None
+
+
+def _is_synset_tar(name: bytes) -> bool:
+    return not is_hidden(name)

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from imagenet2012_subset.errors import ArchiveError
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -166,6 +168,15 @@ def in_threads(
         return results
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def cannot_list(folder: os.PathLike[str] | str, error: OSError) -> ArchiveError:
+    """Returns the error of a folder that cannot be listed."""
+    return ArchiveError(
+        os.fsdecode(error.filename or folder),
+        f"cannot be listed ({error.strerror or error})",
+        "Make it readable for the user who builds the dataset",
+    )
 
 
 def _irregular(mode: int) -> str | None:

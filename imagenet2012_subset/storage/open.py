@@ -1,33 +1,33 @@
-"""Opens a file by the quickest calls that there are for it."""
+"""Finds and opens files, on a disk or in a bucket."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 
-from etils import epath
-
-from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.storage.file import File
-from imagenet2012_subset.storage.local_file import LocalFile
+from imagenet2012_subset.storage.files import Files, FileTable, cannot_open
+from imagenet2012_subset.storage.folders import status
+from imagenet2012_subset.storage.object_store import ObjectFiles, object_status
 from imagenet2012_subset.storage.paths import is_local
-from imagenet2012_subset.storage.portable_file import PortableFile
-from imagenet2012_subset.storage.remote.file import RemoteFile
 
 
-def open_file(path: epath.Path) -> File:
-    """Opens a file for reading.
+def find_files(paths: Sequence[str]) -> FileTable:
+    """Looks up files; the table notes their present versions.
 
     Raises:
-      ArchiveError: if it cannot be opened.
+      ArchiveError: if one cannot be looked up.
+      ManualDirError: if the package that reads buckets is missing.
     """
-    positioned_reads = hasattr(os, "preadv") and hasattr(os, "posix_fadvise")
-    try:
-        if not is_local(path):
-            return RemoteFile(path)
-        return LocalFile(path) if positioned_reads else PortableFile(path)
-    except OSError as error:
-        raise ArchiveError(
-            path,
-            f"cannot be opened ({error.strerror or error})",
-            "Make it readable for the user who builds the dataset",
-        ) from error
+    found = []
+    for path in paths:
+        try:
+            found.append(status(path) if is_local(path) else object_status(path))
+        except OSError as error:
+            raise cannot_open(path, error) from error
+    return FileTable.of(paths, found)
+
+
+def open_files(table: FileTable) -> Files:
+    """Returns what reads the files of a table. All are local, or all in a bucket."""
+    if len(table) and not is_local(table.paths[0]):
+        return ObjectFiles(table)
+    return Files(table)

@@ -1,4 +1,4 @@
-"""Selects the wanted images of a source, or says what is missing."""
+"""Selects the wanted images of a source, or reports what is missing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import numpy as np
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
-from imagenet2012_subset.sources.entries import decoded
 from imagenet2012_subset.sources.images import Images
-from imagenet2012_subset.sources.source import Source
+from imagenet2012_subset.sources.source import Entries, Source, decoded
 
 _TASK_3_SYNSETS = 120
 
@@ -75,7 +74,7 @@ def _select(source: Source, wanted: Sequence[str], ignore_duplicates: bool) -> I
     first_at = {name: at for at, name in reversed([*enumerate(found_names)])}
     if len(first_at) < len(found_names):
         if not ignore_duplicates:
-            raise _repeated(source, found_names)
+            raise _duplicated(source, found)
         found = found.take(sorted(first_at.values()))
     return Images(source, found)
 
@@ -83,25 +82,28 @@ def _select(source: Source, wanted: Sequence[str], ignore_duplicates: bool) -> I
 def _missing(source: Source, missing: Sequence[str], num_wanted: int) -> ArchiveError:
     return ArchiveError(
         source.path,
-        f"lacks {len(missing):,} of {num_wanted:,} images ({first_of(missing)}); "
+        f"is missing {len(missing):,} of {num_wanted:,} images ({first_of(missing)}); "
         f"{source.describe()}{_what_it_is(source)}",
-        f"{source.remedy}; `python -m imagenet2012_subset check` says "
-        "what a directory holds",
+        f"{source.remedy}; `python -m imagenet2012_subset check` reports what a "
+        "directory contains",
     )
 
 
-def _repeated(source: Source, found_names: Sequence[str]) -> ArchiveError:
-    counts = collections.Counter(found_names)
+def _duplicated(source: Source, found: Entries) -> ArchiveError:
+    names_found = decoded(found.names)
+    counts = collections.Counter(names_found)
     repeated = sorted(name for name, count in counts.items() if count > 1)
+    places = [source.where(entry) for entry in found if entry.name == repeated[0]]
     return ArchiveError(
         source.path,
-        f"has {counted(len(repeated), 'image')} more than once ({first_of(repeated)})",
-        f"Which one is right cannot be told. {source.remedy}",
+        f"contains {counted(len(repeated), 'image')} more than once "
+        f"({first_of(repeated)}); {repeated[0]} is {' and '.join(places)}",
+        f"Remove the wrong ones. {source.remedy}",
     )
 
 
 def _what_it_is(source: Source) -> str:
-    """Returns a guess at what somebody put in the original's place."""
+    """Returns a guess at what is there instead of the original."""
     listing = source.listing()
     found = listing.names
     training = np.char.startswith(found, b"n")
@@ -109,7 +111,7 @@ def _what_it_is(source: Source) -> str:
     num_test = int(np.char.startswith(found, b"ILSVRC2012_test_").sum())
     if source.original == TRAINING:
         if num_validation:
-            return f". It holds validation images, as {VALIDATION.file_name} does"
+            return f". It contains validation images, as {VALIDATION.file_name} does"
         num_synsets = len(np.unique(found[training].astype("S9")))
         if 0 < num_synsets < len(names.wnids()):
             task_3 = (
@@ -117,12 +119,12 @@ def _what_it_is(source: Source) -> str:
                 if num_synsets == _TASK_3_SYNSETS
                 else ""
             )
-            return f". It holds {num_synsets:,} of 1,000 synsets{task_3}"
+            return f". It contains {num_synsets:,} of 1,000 synsets{task_3}"
     elif training.any():
-        return f". It holds training images, as {TRAINING.file_name} does"
+        return f". It contains training images, as {TRAINING.file_name} does"
     if num_test:
-        return ". It holds the test images, which have no labels"
+        return ". It contains the test images, which have no labels"
     if not len(found):
         others = ", ".join(listing.others) or "nothing"
-        return f". It holds no ImageNet image, but {others}"
+        return f". It contains no ImageNet image, but {others}"
     return ""

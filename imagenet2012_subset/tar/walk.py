@@ -1,103 +1,337 @@
-"""Walks many pieces of tars at once, reading their headers and nothing else."""
+"""Walks tars from header to header, and reads nothing else."""
 
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-import numpy as np
+from imagenet2012_subset.errors import ArchiveError
+from imagenet2012_subset.storage.files import Files, Range, read_in_order
+from imagenet2012_subset.storage.in_step import OnProgress, Walk, Walks
+from imagenet2012_subset.tar.headers import (
+    BLOCK,
+    ZERO_BLOCK,
+    Member,
+    Tar,
+    has_checksum,
+    parse_plain,
+    read_member,
+)
 
-from imagenet2012_subset.storage.file import File
-from imagenet2012_subset.storage.queue import Extent
-from imagenet2012_subset.tar.headers import BLOCK, parse_plain
-from imagenet2012_subset.tar.piece import Piece
+# The first part of a tar shows whether it contains tars, and how far apart its headers
+# are. If it contains none, the rest is walked in pieces.
+_BEGINNING_BYTES = 8 << 20
+_MEMBERS_A_PIECE = 256
 
-# So many headers take hardly longer to parse than one does.
-_FEW = 16
-
-# To sum up how far all have come takes as long as to pass a dozen headers.
-_REPORT_SECONDS = 0.05
+# Most images are shorter than a stretch, and few are longer than the whole search.
+_STRETCH = 64 << 10
+_SEARCH_BYTES = 1 << 20
 
 
-def no_progress(num_bytes: int) -> None:
-    """Takes no note of how far a walk has come."""
+class Members(NamedTuple):
+    """Regular files of a tar in the tar's order, a list for each fact.
+
+    Attributes:
+      names: with folders, as bytes.
+      offsets: of the data in the file, in bytes.
+      sizes: of the data, in bytes.
+      header_crcs: CRC-32 of the last header block, the 512 bytes before the data.
+    """
+
+    names: list[bytes]
+    offsets: list[int]
+    sizes: list[int]
+    header_crcs: list[int]
 
 
-def walk(
-    file: File,
-    pieces: Iterable[Piece],
-    *,
-    in_flight: int | None = None,
-    on_progress: Callable[[int], None] = no_progress,
-) -> Iterator[Piece]:
-    """Yields pieces as they are done: at their end, or with an error.
+OnTar = Callable[[bytes, Tar], "TarWalk | None"]
 
-    A header says where the next one is, so one piece takes as many reads after each
-    other as it has members. Many pieces are therefore walked in step: the next header
-    of each is asked for ahead, and passed as soon as it is there.
+
+class TarWalk:
+    """How far a walk through a tar has come.
+
+    Attributes:
+      tar: the tar.
+      start: where its first header is in the file, in bytes.
+      position: where its next header is.
+      members: the regular files that it has passed, without the tars among them.
+      num_links: how many symbolic and hard links it has passed.
+      zeros_at: where it found a block of zeros, which ends a tar; None before that.
+      error: why a walk from a guessed start cannot go on. Counts only if there is a
+        header at `start`.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        tar: Tar,
+        start: int | None = None,
+        until: int | None = None,
+        pax_globals: dict[str, str] | None = None,
+        *,
+        is_guess: bool = False,
+    ):
+        """Prepares a walk.
+
+        Args:
+          files: the files.
+          tar: the tar.
+          start: where to start, if not at the tar's first byte.
+          until: ends with the first member that reaches this byte, or with the tar.
+          pax_globals: what global pax headers before the start have set.
+          is_guess: whether the start may turn out not to be a header.
+        """
+        self.tar = tar
+        self.start = self.position = tar.start if start is None else start
+        self.members = Members([], [], [], [])
+        self.num_links = 0
+        self.zeros_at: int | None = None
+        self.error: ArchiveError | None = None
+        self.pax_globals = dict(pax_globals or {})
+        self._files = files
+        self._is_guess = is_guess
+        self._until = tar.end if until is None else min(until, tar.end)
+
+    def steps(self, walks: Walks, on_tar: OnTar | None = None) -> Walk:
+        """Walks on, in steps that `walks` runs.
+
+        Args:
+          walks: counts the bytes that were passed.
+          on_tar: called with the name and the place of each member whose name ends in
+            `.tar`. Returns its walk, or None if the member is to be listed instead.
+
+        Raises:
+          ArchiveError: if a header is invalid or a member reaches past the tar's end,
+            unless the start is a guess. Then `error` is set.
+        """
+        try:
+            while self.position < self._until:
+                position = self.position
+                if position + BLOCK > self.tar.end:
+                    raise self._cut_off("a header", position, BLOCK)
+                header = yield Range(self.tar.file, position, BLOCK)
+                # A global pax header may change what a plain header says.
+                plain = None if self.pax_globals else parse_plain(header)
+                name: bytes | None
+                if plain:
+                    name, size = plain
+                    offset = position + BLOCK
+                    self.position = offset + -(-size // BLOCK) * BLOCK
+                elif header == ZERO_BLOCK:
+                    self.zeros_at = position
+                    self.position = self.tar.end
+                    name, size = None, 0
+                else:
+                    member = self._read_member()
+                    name, offset, size = member.name, member.offset, member.size
+                    if name is not None:
+                        header = self._read(offset - BLOCK)
+                passed = self.position - position
+                if name is not None:
+                    if offset + size > self.tar.end or size < 0:
+                        raise self._cut_off(name.decode(errors="replace"), offset, size)
+                    inner = None
+                    if on_tar and name.endswith(b".tar"):
+                        tar = Tar(
+                            name.decode(errors="replace"),
+                            self.tar.file,
+                            offset,
+                            offset + size,
+                        )
+                        inner = on_tar(name, tar)
+                    if inner:
+                        passed -= size
+                        if walks.depth_first:
+                            yield from inner.steps(walks)
+                        else:
+                            walks.add(inner.steps(walks))
+                    else:
+                        self._add(name, offset, size, zlib.crc32(header))
+                walks.passed += passed
+        except ArchiveError as error:
+            if not self._is_guess:
+                raise
+            self.error = error
+
+    def _read_member(self) -> Member:
+        member = read_member(self._files, self.tar, self.position, self.pax_globals)
+        self.num_links += member.is_link
+        self.position = member.next_offset
+        return member
+
+    def _read(self, offset: int) -> bytes:
+        return self._files.read(self.tar.file, offset, BLOCK)
+
+    def _add(self, name: bytes, offset: int, size: int, header_crc: int) -> None:
+        members = self.members
+        members.names.append(name)
+        members.offsets.append(offset)
+        members.sizes.append(size)
+        members.header_crcs.append(header_crc)
+
+    def _cut_off(self, what: str, offset: int, size: int) -> ArchiveError:
+        return ArchiveError(
+            self._files.path(self.tar.file),
+            f"is cut off or damaged: {what} takes {size:,} bytes from byte {offset:,}, "
+            f"but {self.tar.name} ends at byte {self.tar.end:,}",
+            "Download the archive again (curl -C - or wget -c resume a download)",
+        )
+
+    def go_on(self, until: int) -> None:
+        """Lets the walk continue up to another byte."""
+        self._until = min(until, self.tar.end)
+
+
+def walk_tars(
+    files: Files, tars: Sequence[Tar], on_progress: OnProgress | None = None
+) -> list[TarWalk]:
+    """Walks several tars without tars in them, in step.
 
     Args:
-      file: what holds the pieces.
-      pieces: what to walk; asked for more whenever there is room, so that it may have
-        some that the walk itself has found.
-      in_flight: how many headers to ask for ahead; by default what serves the file
-        best.
-      on_progress: called with the number of bytes passed since the last call, and
-        every few milliseconds.
+      files: the files.
+      tars: the tars.
+      on_progress: called with the number of bytes passed since its last call.
+
+    Raises:
+      ArchiveError: if a header is invalid, or a member reaches past its tar's end. A
+        tar may end without a block of zeros: what is missing then is found out when it
+        is looked up.
     """
-    in_flight = in_flight or file.small_in_flight
-    waiting = iter(pieces)
-    walking: dict[int, Piece] = {}
-    free = list(range(in_flight))
-    finished = reported = 0
-    next_report = 0.0
-    with file.queue(in_flight, BLOCK) as queue:
-        going_on: dict[int, Piece] = {}
-        done: dict[int, Piece] = {}
-        while True:
-            for piece in itertools.islice(waiting, len(free)):
-                walking[slot := free.pop()] = piece
-                (done if piece.is_done else going_on)[slot] = piece
-            for slot, piece in done.items():
-                del walking[slot]
-                free.append(slot)
-                finished += piece.passed
-            queue.ask(
-                list(going_on),
-                [Extent(piece.position, BLOCK) for piece in going_on.values()],
-                [piece.end for piece in going_on.values()],
-            )
-            if done or time.monotonic() > next_report:
-                passed = finished + sum(piece.passed for piece in walking.values())
-                on_progress(passed - reported)
-                reported = passed
-                next_report = time.monotonic() + _REPORT_SECONDS
-            yield from done.values()
-            if walking:
-                at_least = min(len(walking), max(_FEW, len(walking) // 3))
-                going_on, done = _pass_headers(walking, queue.take(at_least))
-            elif not done:
-                return
-            else:
-                going_on, done = {}, {}
+    walks = Walks(files, on_progress)
+    each = [TarWalk(files, tar) for tar in tars]
+    for walk in reversed(each):
+        walks.add(walk.steps(walks))
+    walks.run()
+    return each
 
 
-def _pass_headers(
-    walking: dict[int, Piece], taken: list[tuple[int, memoryview]]
-) -> tuple[dict[int, Piece], dict[int, Piece]]:
-    """Takes each piece past its header.
+def walk_nested(
+    files: Files,
+    tar: Tar,
+    is_tar: Callable[[bytes], bool],
+    on_progress: OnProgress | None = None,
+) -> list[TarWalk]:
+    """Walks a tar and the tars that are its members; a tar without any in pieces.
+
+    Args:
+      files: the files.
+      tar: the tar.
+      is_tar: returns whether a member whose name ends in `.tar` is walked.
+      on_progress: as for `walk_tars`.
 
     Returns:
-      The pieces that go on, by slot, and those that are done.
+      The walks, in the order of the file. Where one continues another, the rest of the
+      same tar follows it.
+
+    Raises:
+      ArchiveError: as `walk_tars`.
     """
-    headers = b"".join(header for _, header in taken)
-    plain = parse_plain(np.frombuffer(headers, np.uint8).reshape(-1, BLOCK))
-    going_on, done = {}, {}
-    for (slot, header), is_plain, name, size in zip(taken, *plain, strict=True):
-        piece = walking[slot]
-        if piece.pass_header(header, is_plain, name, size):
-            done[slot] = piece
-        else:
-            going_on[slot] = piece
-    return going_on, done
+    inner: list[TarWalk] = []
+
+    def on_tar(name: bytes, member: Tar) -> TarWalk | None:
+        if not is_tar(name):
+            return None
+        outer.go_on(tar.end)
+        inner.append(TarWalk(files, member))
+        return inner[-1]
+
+    walks = Walks(files, on_progress)
+    outer = TarWalk(files, tar)
+    if not walks.depth_first:
+        outer.go_on(tar.start + _BEGINNING_BYTES)
+    walks.add(outer.steps(walks, on_tar))
+    walks.run()
+    rest = _walk_pieces(files, outer, on_progress)
+    return sorted([outer, *rest, *inner], key=lambda walk: walk.start)
+
+
+def _walk_pieces(
+    files: Files, beginning: TarWalk, on_progress: OnProgress | None
+) -> list[TarWalk]:
+    """Walks the rest of a long flat tar from several places at once.
+
+    What looks like a header may as well be the data of a member. So the members that
+    were found from a guessed start count only if the walk of everything before it ends
+    exactly there. Where it does not, that walk goes on by itself.
+    """
+    tar = beginning.tar
+    starts = _likely_starts(files, beginning)
+    guesses = [
+        TarWalk(files, tar, start, end, is_guess=True)
+        for start, end in itertools.pairwise([*starts, tar.end])
+    ]
+    walks = Walks(files, on_progress)
+    for guess in reversed(guesses):
+        walks.add(guess.steps(walks))
+    walks.run()
+    pieces = {guess.start: guess for guess in guesses}
+    rest: list[TarWalk] = []
+    last = beginning
+    while last.position < tar.end:
+        if last.pax_globals:
+            pieces = {}  # No guess knew what they say.
+        piece = pieces.pop(last.position, None)
+        if piece is None:
+            position = last.position
+            until = min((start for start in pieces if start > position), default=None)
+            piece = TarWalk(files, tar, position, until, last.pax_globals)
+            single = Walks(files, on_progress)
+            single.add(piece.steps(single))
+            single.run()
+        elif piece.error:
+            raise piece.error
+        rest.append(piece)
+        last = piece
+    return rest
+
+
+def _likely_starts(files: Files, beginning: TarWalk) -> list[int]:
+    """Returns where the rest of a tar starts, and places in it that look like headers.
+
+    No places where the rest is too short to be cut, judging from the beginning.
+    """
+    position, end = beginning.position, beginning.tar.end
+    if position >= end or beginning.pax_globals:
+        return []
+    passed = position - beginning.start
+    num_members = max(1, len(beginning.members.names))
+    piece_bytes = max(BLOCK, passed * _MEMBERS_A_PIECE // num_members)
+    num_pieces = min(files.in_step, (end - position) // piece_bytes)
+    cuts = [
+        position + (end - position) * number // num_pieces // BLOCK * BLOCK
+        for number in range(1, num_pieces)
+    ]
+    return [position, *sorted(find_headers(files, beginning.tar, cuts))]
+
+
+def find_headers(files: Files, tar: Tar, starts: Sequence[int]) -> set[int]:
+    """Returns the next block after each start that looks like a header.
+
+    It need not be one: the data of a member may contain tar headers too. A start that
+    has none within a megabyte adds nothing.
+
+    Args:
+      files: the files.
+      tar: where to look.
+      starts: where to start, in bytes; blocks are counted from here.
+    """
+    found = set()
+    for ahead in range(0, _SEARCH_BYTES, _STRETCH):
+        stretches = [
+            Range(tar.file, start + ahead, min(_STRETCH, tar.end - start - ahead))
+            for start in starts
+            if start + ahead + BLOCK <= tar.end
+        ]
+        starts = []
+        for stretch, data in zip(
+            stretches, read_in_order(files, stretches), strict=True
+        ):
+            blocks = range(0, len(data) - BLOCK + 1, BLOCK)
+            headers = (at for at in blocks if has_checksum(data[at : at + BLOCK]))
+            if (at := next(headers, None)) is not None:
+                found.add(stretch.offset + at)
+            else:
+                starts.append(stretch.offset - ahead)
+    return found

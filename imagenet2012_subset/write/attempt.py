@@ -13,7 +13,6 @@ from etils import epath
 from imagenet2012_subset.plan.shards import ShardPlan
 from imagenet2012_subset.sources.source import Source
 from imagenet2012_subset.storage.paths import is_local
-from imagenet2012_subset.storage.remote.upload import upload
 from imagenet2012_subset.storage.sync import sync_file
 from imagenet2012_subset.write.shard import ShardWriter, unwritable
 
@@ -50,7 +49,7 @@ def write_apart(
                     sync_file(file)
                     file.replace(final.parent / file.name)
                 else:
-                    upload(file, final.parent / file.name)
+                    file.copy(final.parent / file.name, overwrite=True)
     except OSError as error:
         raise unwritable(final, str(error)) from error
 

@@ -80,7 +80,7 @@ class _WriteShard:
     writer: ShardWriter
 
     def __call__(self, shard: ShardPlan) -> None:
-        write_apart(self.writer, shard, shard.origin.open())
+        write_apart(self.writer, shard, shard.source)
 
 
 def _dataset_errors(error: BaseException | None) -> Iterator[DatasetError]:

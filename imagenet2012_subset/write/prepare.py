@@ -11,7 +11,6 @@ from etils import epath
 
 from imagenet2012_subset.errors import DatasetError, WriteError
 from imagenet2012_subset.storage.paths import dangling_link, is_local, link_target
-from imagenet2012_subset.storage.remote.upload import ensure_takes_files
 from imagenet2012_subset.storage.sync import sync_folder
 from imagenet2012_subset.tfds_internals import FileFormat
 from imagenet2012_subset.write.final_place import (
@@ -83,9 +82,6 @@ def prepare(
             target,
         )
     with _disk_errors_told(final), folder_of_build(final) as folder:
-        if not is_local(folder):
-            # A store has no folders, so that making one has shown nothing.
-            ensure_takes_files(folder)
         built = build(folder, read_num_shards(final) if there else {})
         sync_folder(built)
         made_from = read_made_from(built)

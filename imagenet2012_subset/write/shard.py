@@ -11,9 +11,8 @@ from etils import epath
 from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.plan.record_size import RecordSerializer
 from imagenet2012_subset.plan.shards import ShardPlan
-from imagenet2012_subset.sources.entries import decoded
 from imagenet2012_subset.sources.images import Images
-from imagenet2012_subset.sources.source import Source
+from imagenet2012_subset.sources.source import Source, decoded
 from imagenet2012_subset.tfds_internals import (
     ExampleWriter,
     FileFormat,

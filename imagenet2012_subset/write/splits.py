@@ -63,7 +63,7 @@ def write_splits(
                 )
             )
             on_record = functools.partial(Progress(bar.update, stop), 1)
-            source = split.origin.open()
+            source = split.source
             tasks += [
                 functools.partial(_write, writer, shard, source, turns, on_record)
                 for shard in split.shards

@@ -17,7 +17,7 @@ from imagenet2012_subset.imagenet import jpeg, names
 from imagenet2012_subset.imagenet.originals import TRAINING
 from imagenet2012_subset.plan.record_size import RecordSerializer, record_size
 from imagenet2012_subset.plan.shards import SplitPlan, plan_split, summary
-from imagenet2012_subset.sources.entries import Entries, Entry
+from imagenet2012_subset.sources.source import Entries, Entry
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from imagenet2012_subset.storage.open import open_file

@@ -16,7 +16,7 @@ from hypothesis import given, settings, strategies as st
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
 from imagenet2012_subset.sources import index_cache
 from imagenet2012_subset.sources.discovery import find_sources
-from imagenet2012_subset.sources.entries import Entries
+from imagenet2012_subset.sources.source import Entries
 from imagenet2012_subset.sources.source import Index
 from imagenet2012_subset.sources.tar_index import index_tar
 from imagenet2012_subset.storage.local_file import LocalFile

@@ -10,7 +10,7 @@ from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.imagenet.originals import TRAINING
-from imagenet2012_subset.sources.entries import Entries
+from imagenet2012_subset.sources.source import Entries
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from imagenet2012_subset.sources.tar_index import seal
 from imagenet2012_subset.storage.open import open_file

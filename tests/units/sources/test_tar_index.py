@@ -8,7 +8,7 @@ from etils import epath
 from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.sources.entries import decoded
+from imagenet2012_subset.sources.source import decoded
 from imagenet2012_subset.sources.source import Index
 from imagenet2012_subset.sources.tar_index import index_tar
 from imagenet2012_subset.storage.local_file import LocalFile

@@ -1,0 +1,314 @@
+"""Reads ranges of many files: one tar, a thousand tars, or a file for each image."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from imagenet2012_subset.errors import LEAVE_ALONE, ArchiveError
+from imagenet2012_subset.storage.folders import Status, status_of
+from imagenet2012_subset.storage.open_files import more_open_files
+from imagenet2012_subset.storage.unsupported import NO_ADVICE, tell_unsupported
+
+# macOS has no posix_fadvise: a few threads read ahead there.
+HAS_ADVICE = hasattr(os, "posix_fadvise")
+PREFETCH_THREADS = 16
+
+# While one image is written, the disk fetches this many of the next ones.
+_AHEAD = 16
+
+_MAX_OPEN = 512
+_TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
+_SECONDS_TO_WAIT_FOR_A_DESCRIPTOR = 5.0
+
+_READ_FAILED = (
+    f"The file changed or its disk failed while it was being read; {LEAVE_ALONE}"
+)
+_CHANGED = f"The file changed since it was found; {LEAVE_ALONE}"
+
+
+class Range(NamedTuple):
+    """A range of bytes in one of several files.
+
+    Attributes:
+      file: the index of the file.
+      offset: the first byte.
+      size: the number of bytes.
+    """
+
+    file: int
+    offset: int
+    size: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FileTable:
+    """Files as they were when they were found.
+
+    Attributes:
+      paths: m local paths or URLs.
+      sizes: int64, shape (m,), in bytes.
+      changed_ns: int64, shape (m,): the change time (`st_ctime_ns`) in nanoseconds
+        since the epoch. Unlike the modification time, no tool can set it. For an object
+        in a bucket, a number that follows from its version.
+    """
+
+    paths: tuple[str, ...]
+    sizes: npt.NDArray[np.int64]
+    changed_ns: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, paths: Sequence[str], found: Sequence[Status]) -> FileTable:
+        """Makes a table from what looking up the paths returned."""
+        return cls(
+            tuple(paths),
+            np.array([one.size for one in found], np.int64),
+            np.array([one.changed_ns for one in found], np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def take(self, indices: npt.NDArray[np.int64]) -> FileTable:
+        """Returns the files at `indices`."""
+        paths = tuple(self.paths[i] for i in indices.tolist())
+        return FileTable(paths, self.sizes[indices], self.changed_ns[indices])
+
+    def same_versions(self, other: FileTable) -> bool:
+        """Whether both tables have the same sizes and change times."""
+        return np.array_equal(self.sizes, other.sizes) and np.array_equal(
+            self.changed_ns, other.changed_ns
+        )
+
+
+class Files:
+    """Local files, opened when they are needed; may be used from any thread.
+
+    Attributes:
+      table: the files. One that has another size or change time when it is opened is an
+        error.
+      in_step: how many small reads to prefetch at a time when walking files.
+      ahead: how many images to prefetch at a time when reading them in order.
+    """
+
+    in_step = 256
+    ahead = _AHEAD
+
+    def __init__(self, table: FileTable):
+        self.table = table
+        self._opened: collections.OrderedDict[int, _OpenFile] = (
+            collections.OrderedDict()
+        )
+        self._lock = threading.Lock()
+        self._max_open: int | None = None
+        self._prefetched = None if HAS_ADVICE else ReadsAhead(self._read)
+        self._takes_advice = HAS_ADVICE
+
+    def __enter__(self) -> Files:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes all files; a later read opens them again."""
+        with self._lock:
+            self._opened.clear()
+        if self._prefetched:
+            self._prefetched.close()
+
+    def path(self, file: int) -> str:
+        """Returns the path of a file."""
+        return self.table.paths[file]
+
+    def size(self, file: int) -> int:
+        """Returns the size of a file in bytes, when it was found."""
+        return int(self.table.sizes[file])
+
+    def sequential(self) -> Files:
+        """Returns what reads many small ranges in order: for local files, the same."""
+        return self
+
+    def prefetch(self, file: int, offset: int, size: int) -> None:
+        """Starts to fetch a range that will be read soon.
+
+        Raises:
+          ArchiveError: if the file cannot be opened or has changed.
+        """
+        if self._prefetched:
+            self._prefetched.start(Range(file, offset, size))
+        elif self._takes_advice:
+            descriptor = self._open(file)
+            try:
+                os.posix_fadvise(descriptor.fd, offset, size, os.POSIX_FADV_WILLNEED)
+            except OSError as error:
+                tell_unsupported(self.path(file), error, NO_ADVICE)
+                self._takes_advice = False
+
+    def read(self, file: int, offset: int, size: int) -> bytes:
+        """Returns `size` bytes from `offset`.
+
+        Raises:
+          ArchiveError: if the file cannot be read, has changed, or ends earlier.
+        """
+        if self._prefetched:
+            return self._prefetched.result(Range(file, offset, size))
+        return self._read(Range(file, offset, size))
+
+    def _read(self, extent: Range) -> bytes:
+        file, offset, size = extent
+        descriptor = self._open(file)
+        try:
+            data = os.pread(descriptor.fd, size, offset)
+            while len(data) < size:
+                at = offset + len(data)
+                more = os.pread(descriptor.fd, size - len(data), at)
+                if not more:
+                    raise ends_early(self.path(file), at, self.size(file))
+                data += more
+        except OSError as error:
+            raise unreadable(self.path(file), offset, error) from error
+        return data
+
+    def _open(self, file: int) -> _OpenFile:
+        with self._lock:
+            if opened := self._opened.get(file):
+                if len(self._opened) > 1:
+                    self._opened.move_to_end(file)
+                return opened
+        opened = self._open_now(file)
+        with self._lock:
+            if self._max_open is None:
+                self._max_open = _most_open()
+            self._opened[file] = opened
+            while len(self._opened) > self._max_open:
+                self._opened.popitem(last=False)
+        return opened
+
+    def _open_now(self, file: int) -> _OpenFile:
+        path = self.path(file)
+        deadline = time.monotonic() + _SECONDS_TO_WAIT_FOR_A_DESCRIPTOR
+        while True:
+            try:
+                # A FIFO that replaced the file must not block this process.
+                flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+                opened = _OpenFile(os.open(path, flags))
+                break
+            except OSError as error:
+                if error.errno in _TOO_MANY_OPEN and time.monotonic() < deadline:
+                    with self._lock:
+                        self._opened.clear()
+                    time.sleep(0.01)  # Other threads close theirs.
+                    continue
+                raise cannot_open(path, error) from error
+        if problem := self._change(file, status_of(os.fstat(opened.fd))):
+            raise ArchiveError(path, problem, _CHANGED)
+        if self._takes_advice:
+            # What follows a header is not needed: do not let the system read ahead.
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(opened.fd, 0, 0, os.POSIX_FADV_RANDOM)
+        return opened
+
+    def _change(self, file: int, now: Status) -> str | None:
+        if now.what:
+            return f"is now {now.what}"
+        if now.size != self.size(file):
+            return f"had {self.size(file):,} bytes and now has {now.size:,}"
+        if now.changed_ns != int(self.table.changed_ns[file]):
+            return "was written to or replaced while it was in use"
+        return None
+
+
+class _OpenFile:
+    """A descriptor that is closed when nobody uses it any more."""
+
+    def __init__(self, fd: int):
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
+class ReadsAhead:
+    """Reads ranges in threads before they are needed."""
+
+    def __init__(self, read: Callable[[Range], bytes], threads: int = PREFETCH_THREADS):
+        self._read = read
+        self._pool = concurrent.futures.ThreadPoolExecutor(threads)
+        self._started: dict[Range, concurrent.futures.Future[bytes]] = {}
+
+    def start(self, extent: Range) -> None:
+        """Starts to read a range."""
+        self._started[extent] = self._pool.submit(self._read, extent)
+
+    def result(self, extent: Range) -> bytes:
+        """Returns the bytes of a range, whether it was started or not."""
+        started = self._started.pop(extent, None)
+        return started.result() if started else self._read(extent)
+
+    def close(self) -> None:
+        """Forgets what was started."""
+        self._started.clear()
+        self._pool.shutdown(cancel_futures=True)
+
+
+def read_in_order(files: Files, ranges: Sequence[Range]) -> Iterator[bytes]:
+    """Yields the bytes of each range in order, with the next ones prefetched.
+
+    Raises:
+      ArchiveError: as `Files.read`.
+    """
+    for extent in ranges[: files.ahead]:
+        files.prefetch(*extent)
+    for number, extent in enumerate(ranges):
+        yield files.read(*extent)
+        if number + files.ahead < len(ranges):
+            files.prefetch(*ranges[number + files.ahead])
+
+
+def cannot_open(path: str, error: OSError) -> ArchiveError:
+    """Returns the error of a file that cannot be opened."""
+    if error.errno in _TOO_MANY_OPEN:
+        return ArchiveError(
+            path,
+            "cannot be opened (too many open files)",
+            "Allow the process more (ulimit -n), or build with fewer workers",
+        )
+    return ArchiveError(
+        path,
+        f"cannot be opened ({error.strerror or error})",
+        "Check that it exists and that the user who builds the dataset may read it; "
+        f"{LEAVE_ALONE}",
+    )
+
+
+def unreadable(path: str, offset: int, error: OSError) -> ArchiveError:
+    """Returns the error of a failing disk, or of a file that was taken away."""
+    reason = error.strerror or error
+    return ArchiveError(
+        path, f"cannot be read at byte {offset:,} ({reason})", _READ_FAILED
+    )
+
+
+def ends_early(path: str, offset: int, size: int) -> ArchiveError:
+    """Returns the error of a file that became shorter since it was found."""
+    return ArchiveError(
+        path, f"ends at byte {offset:,}, but had {size:,} bytes before", _READ_FAILED
+    )
+
+
+def _most_open() -> int:
+    """Returns how many files to keep open: a quarter of what the process may open."""
+    more = more_open_files()
+    return _MAX_OPEN if more is None else max(4, min(_MAX_OPEN, more // 4))

@@ -1,0 +1,115 @@
+"""Walks many files or tars in step, so that the disk always has reads to serve."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import time
+from collections.abc import Callable, Generator
+
+from imagenet2012_subset.storage import files as files_module
+from imagenet2012_subset.storage.files import Files, Range
+
+Walk = Generator[Range, bytes, None]
+"""Yields the range that it needs next, and is sent its bytes."""
+
+OnProgress = Callable[[int], object]
+
+_REPORT_SECONDS = 0.05
+
+
+class Walks:
+    """Walks that run in step. A walk may add more while it runs.
+
+    One walk alone waits for each of its reads, as a header says where the next one is.
+    With many in step, the next range of each is prefetched before any of them is read.
+
+    Attributes:
+      passed: the number of bytes that all walks have passed; the walks count it.
+    """
+
+    def __init__(
+        self, files: Files, on_progress: Callable[[int], object] | None = None
+    ):
+        """Makes an empty set of walks.
+
+        Args:
+          files: what the walks read.
+          on_progress: called with the number of bytes passed since its last call.
+        """
+        self.passed = 0
+        self._files = files.sequential()
+        self._in_step = self._files.in_step
+        self._on_progress = on_progress
+        self._waiting: list[Walk] = []
+        self._reported = 0
+        self._stopped = False
+
+    @property
+    def depth_first(self) -> bool:
+        """Whether a walk should run what it finds itself, in file order."""
+        return self._in_step == 1
+
+    def add(self, walk: Walk) -> None:
+        """Adds a walk, which starts when there is room for it."""
+        self._waiting.append(walk)
+
+    def run(self) -> None:
+        """Runs all walks to their end.
+
+        Raises:
+          ArchiveError: if a walk raises it, or a file cannot be read.
+        """
+        if files_module.HAS_ADVICE or self.depth_first:
+            self._run(self._in_step)
+        else:
+            self._run_in_threads()
+        self._report()
+
+    def _run(self, in_step: int) -> None:
+        files, prefetch = self._files, in_step > 1
+        next_report = time.monotonic() + _REPORT_SECONDS
+        walking: list[tuple[Walk, Range]] = []
+        while not self._stopped:
+            while len(walking) < in_step and (walk := self._next_walk()):
+                if (needed := next(walk, None)) is not None:
+                    if prefetch:
+                        files.prefetch(*needed)
+                    walking.append((walk, needed))
+            if not walking:
+                return
+            going_on = []
+            for walk, needed in walking:
+                try:
+                    following = walk.send(files.read(*needed))
+                except StopIteration:
+                    continue
+                if prefetch:
+                    files.prefetch(*following)
+                going_on.append((walk, following))
+            walking = going_on
+            if self._on_progress and time.monotonic() > next_report:
+                self._report()
+                next_report = time.monotonic() + _REPORT_SECONDS
+
+    def _next_walk(self) -> Walk | None:
+        try:
+            return self._waiting.pop()
+        except IndexError:  # Another thread may have taken the last one.
+            return None
+
+    def _run_in_threads(self) -> None:
+        threads = files_module.PREFETCH_THREADS
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            try:
+                while self._waiting:
+                    running = [pool.submit(self._run, 1) for _ in range(threads)]
+                    for future in concurrent.futures.as_completed(running):
+                        future.result()
+            finally:
+                self._stopped = True
+
+    def _report(self) -> None:
+        if self._on_progress:
+            passed = self.passed
+            self._on_progress(passed - self._reported)
+            self._reported = passed
