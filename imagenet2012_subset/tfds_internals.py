@@ -22,6 +22,7 @@ from tensorflow_datasets.core.download.util import DownloadError
 from tensorflow_datasets.core.file_adapters import FileFormat
 from tensorflow_datasets.core.hashing import Hasher
 from tensorflow_datasets.core.naming import ShardedFileTemplate
+from tensorflow_datasets.core.proto import dataset_info_pb2
 from tensorflow_datasets.core.units import Size
 from tensorflow_datasets.core.utils.lazy_imports_utils import tree
 from tensorflow_datasets.core.utils.shard_utils import (
@@ -49,6 +50,7 @@ __all__ = [
     "Size",
     "UrlInfo",
     "asked_manual_dir",
+    "dataset_info_pb2",
     "get_shard_boundaries",
     "index_file_path",
     "read_info_file",

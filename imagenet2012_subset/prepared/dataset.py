@@ -1,0 +1,354 @@
+"""Opens a prepared dataset, and checks cheaply that its shards are complete."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import tensorflow_datasets as tfds
+from etils import epath
+from google.protobuf import json_format
+
+from imagenet2012_subset.errors import WriteError, counted, first_line
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.storage.paths import absolute, is_local
+from imagenet2012_subset.tfds_internals import (
+    FileFormat,
+    ShardedFileTemplate,
+    dataset_info_pb2,
+)
+
+DATASET = "imagenet2012_subset"
+INFO_FILE = "dataset_info.json"
+LABELS_FILE = "label.labels.txt"
+METADATA_FILE = "metadata.json"
+
+_VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
+# A TFRecord frames each record with its length (8 bytes) and two checksums.
+FRAME_BYTES = 16
+# The blocks of an ArrayRecord file; the writer fills the last one.
+_ARRAY_RECORD_BLOCK = 1 << 16
+# A parquet file starts and ends with the same four bytes and a four-byte length.
+_LEAST_PARQUET_BYTES = 12
+_PARALLEL_LOOKUPS = 16
+
+
+class ShardProblem(NamedTuple):
+    """A shard that is missing or has a length it cannot have.
+
+    Attributes:
+      split: the shard's split.
+      number: of the shard in its split.
+      path: the shard.
+      problem: what is wrong, such as `does not exist`.
+    """
+
+    split: str
+    number: int
+    path: epath.Path
+    problem: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PreparedDataset:
+    """What the files of a prepared dataset say about it.
+
+    Attributes:
+      folder: the directory with `dataset_info.json`.
+      info: TFDS's protocol buffer `DatasetInfo`.
+      formats: the file formats, the one that TFDS reads by default first.
+      splits: what TFDS knows of each split: `shard_lengths`, `num_bytes`, `filepaths`.
+      metadata: what the builder noted about the build; empty for published configs.
+    """
+
+    folder: epath.Path
+    info: Any
+    formats: tuple[FileFormat, ...]
+    splits: Mapping[str, tfds.core.SplitInfo]
+    metadata: Mapping[str, Any]
+
+    @property
+    def default_format(self) -> FileFormat:
+        """The file format that TFDS reads unless another one is requested."""
+        return self.formats[0]
+
+    def shard_paths(
+        self, split: str, file_format: FileFormat | None = None
+    ) -> list[epath.Path]:
+        """Returns the paths of a split's shards, by default in the default format."""
+        info = self.splits[split]
+        template = info.filename_template.replace(
+            filetype_suffix=(file_format or self.default_format).file_suffix
+        )
+        return [
+            template.sharded_filepath(shard_index=number, num_shards=info.num_shards)
+            for number in range(info.num_shards)
+        ]
+
+    @functools.lru_cache  # noqa: B019 - one builder for each format, as long as self.
+    def builder(self, file_format: FileFormat | None = None) -> Any:
+        """Returns TFDS's read-only builder of this dataset in one of its formats.
+
+        Raises:
+          WriteError: if TFDS cannot open the dataset.
+        """
+        with reading(self.folder):
+            builder = tfds.builder_from_directory(self.folder)
+            builder.info.set_file_format(
+                file_format or self.default_format,
+                override=True,
+                override_if_initialized=True,
+            )
+        return builder
+
+    def missing_or_cut_shards(self, *formats: FileFormat) -> list[ShardProblem]:
+        """Returns the shards that are missing or shorter or longer than possible.
+
+        Only the lengths of files are looked up, so this takes milliseconds. Records are
+        read by `check`.
+
+        Args:
+          *formats: the formats to look at; by default all that the dataset has.
+
+        Raises:
+          WriteError: if a shard's length cannot be looked up.
+        """
+        return [
+            problem
+            for file_format in formats or self.formats
+            for split in self.splits
+            for problem in self._shard_problems(split, file_format)
+        ]
+
+    def ensure_complete(self, *formats: FileFormat) -> None:
+        """Raises an error that names the first of `missing_or_cut_shards`, if any.
+
+        Raises:
+          WriteError: if a shard is missing or cut, or cannot be looked up.
+        """
+        if problems := self.missing_or_cut_shards(*formats):
+            first, *others = problems
+            also = f" ({counted(len(others), 'other shard')} as well)" if others else ""
+            raise WriteError(
+                first.path,
+                f"{first.problem}{also}",
+                f"Restore it from a copy. {overwriting(self.folder)}",
+            )
+
+    def _shard_problems(
+        self, split: str, file_format: FileFormat
+    ) -> list[ShardProblem]:
+        info = self.splits[split]
+        paths = self.shard_paths(split, file_format)
+        with concurrent.futures.ThreadPoolExecutor(_PARALLEL_LOOKUPS) as pool:
+            lengths = list(pool.map(_length, paths))
+        problems = [_length_problem(length, file_format) for length in lengths]
+        # The dataset records the bytes of a split, not of a shard: where their sum is
+        # wrong, the frames show which shard it is.
+        total = sum(filter(None, lengths))
+        expected = info.num_bytes + FRAME_BYTES * info.num_examples
+        if (
+            file_format is FileFormat.TFRECORD
+            and total != expected
+            and not any(problems)
+        ):
+            problem = f"is one of {len(paths):,} shards with {total:,} bytes together, "
+            problem += f"but they should have {expected:,}"
+            problems[0] = problem
+            if is_local(self.folder):
+                columns = zip(paths, lengths, info.shard_lengths, strict=True)
+                walked = [_tfrecord_problem(*columns_of) for columns_of in columns]
+                problems = walked if any(walked) else problems
+        return [
+            ShardProblem(split, number, path, problem)
+            for number, (path, problem) in enumerate(zip(paths, problems, strict=True))
+            if problem
+        ]
+
+
+def is_dataset(folder: epath.Path) -> bool:
+    """Returns whether a directory contains a prepared dataset, of whatever content."""
+    return (folder / INFO_FILE).exists()
+
+
+def open_dataset(folder: epath.Path) -> PreparedDataset:
+    """Opens a prepared dataset. The only place that reads a dataset's own files.
+
+    Args:
+      folder: the directory with `dataset_info.json`.
+
+    Raises:
+      WriteError: if there is no dataset, if one of its files is damaged or cannot be
+        read, or if a newer version of TFDS wrote it.
+    """
+    path = folder / INFO_FILE
+    if not path.exists():
+        problem = "does not exist"
+        if folder.exists() or os.path.lexists(folder):
+            problem = f"exists but is not a TFDS dataset: it has no {INFO_FILE}"
+        raise WriteError(folder, problem, "Move it away or delete it, then build again")
+    with reading(path):
+        info = json_format.Parse(path.read_text(), dataset_info_pb2.DatasetInfo())
+    with reading(path):
+        default, *others = map(
+            FileFormat,
+            (info.file_format or FileFormat.TFRECORD, *info.alternative_file_formats),
+        )
+    with reading(path):
+        template = ShardedFileTemplate(
+            dataset_name=info.name, data_dir=folder, filetype_suffix=default.file_suffix
+        )
+        splits = tfds.core.SplitDict.from_proto(
+            repeated_split_infos=info.splits, filename_template=template
+        )
+    _ensure_version(folder, info.version)
+    _ensure_labels(folder / LABELS_FILE)
+    formats = (default, *(other for other in others if other is not default))
+    return PreparedDataset(
+        folder, info, formats, dict(splits), _read_metadata(folder / METADATA_FILE)
+    )
+
+
+def overwriting(folder: epath.Path) -> str:
+    """Returns how to build a dataset again in the place of the existing one."""
+    if not is_local(folder):
+        return (
+            f"To build {folder} again, delete it first (gcloud storage rm -r {folder})"
+        )
+    return (
+        f"To build {folder} again, overwrite it (download_mode="
+        "tfds.GenerateMode.REUSE_CACHE_IF_EXISTS) or delete it"
+    )
+
+
+@contextlib.contextmanager
+def reading(path: epath.Path) -> Iterator[None]:
+    """Turns what reading a dataset's file raises into an error that says what to do.
+
+    Args:
+      path: the file, or the directory of the dataset.
+
+    Raises:
+      WriteError: that the file cannot be read, is damaged or is from a newer TFDS.
+    """
+    try:
+        yield
+    except Exception as error:  # Each file and kind of damage has its own.
+        if is_file_error(error):
+            raise _unreadable(path, error) from error
+        if "no field named" in str(error) or "is not a valid FileFormat" in str(error):
+            raise WriteError(
+                path,
+                f"was written by a newer version of TFDS: TFDS {tfds.__version__} does "
+                f"not know all that is in it ({first_line(error)})",
+                "Upgrade TFDS (pip install --upgrade tensorflow-datasets)",
+            ) from error
+        raise damaged(path, first_line(error)) from error
+
+
+def is_file_error(error: BaseException) -> bool:
+    """Returns whether a file system raised an error, or TensorFlow's layer for URLs."""
+    return isinstance(error, OSError) or any(
+        cls.__name__ == "OpError" for cls in type(error).__mro__
+    )
+
+
+def damaged(path: epath.Path, problem: str) -> WriteError:
+    """Returns the error of a dataset whose file `path` has wrong content."""
+    folder = path.parent if path.suffix in (".json", ".txt") else path
+    return WriteError(
+        path,
+        f"cannot be read, it is damaged ({problem})",
+        f"Restore it from a copy, or move {folder} away or delete it and build again",
+    )
+
+
+def _unreadable(path: epath.Path, error: Exception) -> WriteError:
+    reason = getattr(error, "strerror", None) or first_line(error)
+    return WriteError(
+        path,
+        f"cannot be read ({reason})",
+        "Check its permissions and the disk; the dataset itself may be sound",
+    )
+
+
+def _ensure_version(folder: epath.Path, version: str) -> None:
+    """Raises an error if TFDS would not load the dataset from this directory."""
+    name = os.path.basename(absolute(folder))
+    if _VERSION.fullmatch(name) and name != version:
+        path = folder / INFO_FILE
+        raise damaged(path, f"version {version} in the directory of {name}")
+
+
+def _ensure_labels(path: epath.Path) -> None:
+    if not path.exists():
+        return
+    with reading(path):
+        labels = path.read_text().split()
+    if labels != list(names.wnids()):
+        problem = f"{len(labels):,} lines that are not the 1,000 wnids in order"
+        raise damaged(path, problem)
+
+
+def _read_metadata(path: epath.Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
+    with reading(path):
+        metadata = json.loads(path.read_text())
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _length(path: epath.Path) -> int | None:
+    """Returns the length of a file in bytes; None if it does not exist."""
+    try:
+        # `epath` looks up the owner's name too, and fails for a user without one.
+        if is_local(path):
+            return os.stat(path).st_size
+        length: int = path.stat().length
+        return length
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception as error:
+        if not is_file_error(error):
+            raise
+        raise _unreadable(path, error) from error
+
+
+def _length_problem(length: int | None, file_format: FileFormat) -> str | None:
+    if length is None:
+        return "does not exist"
+    if not length:
+        return "is empty"
+    is_cut = (
+        file_format is FileFormat.ARRAY_RECORD and length % _ARRAY_RECORD_BLOCK
+    ) or (file_format is FileFormat.PARQUET and length < _LEAST_PARQUET_BYTES)
+    if is_cut:
+        return f"is cut off: a whole {file_format.value} file has no {length:,} bytes"
+    return None
+
+
+def _tfrecord_problem(
+    path: epath.Path, length: int | None, num_records: int
+) -> str | None:
+    """Follows the frames of a TFRecord file; returns what is wrong with its length."""
+    length = length or 0
+    position = whole = 0
+    with reading(path), path.open("rb") as file:
+        while position + FRAME_BYTES <= length and whole < num_records:
+            file.seek(position)
+            position += FRAME_BYTES + int.from_bytes(file.read(8), "little")
+            whole += position <= length
+    if whole < num_records:
+        return (
+            f"is cut off at byte {length:,}, after {whole:,} of {num_records:,} records"
+        )
+    if position < length:
+        return f"is longer than its {counted(num_records, 'record')}"
+    return None

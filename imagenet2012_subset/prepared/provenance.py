@@ -1,0 +1,259 @@
+"""What a dataset was built from: recorded with it, compared with what is requested."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.client
+import shutil
+import tempfile
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from imagenet2012_subset.errors import SubsetListError, WriteError, counted
+from imagenet2012_subset.prepared.dataset import PreparedDataset, overwriting
+from imagenet2012_subset.subset.config import SubsetConfig
+from imagenet2012_subset.subset.subset_list import fingerprint, read_subset_list
+
+_Value = TypeVar("_Value")
+
+_TIMEOUT_SECONDS = 10
+
+# Keys of `metadata.json`. Datasets of the first version have only the first one.
+_FINGERPRINT = "training_names_sha256"
+_NUM_NAMES = "training_names"
+_URL = "subset_list_url"
+_VALIDATION_IMAGES = "validation_images"
+_MAX_EXAMPLES = "max_examples_per_split"
+_IGNORE_DUPLICATES = "ignore_duplicates"
+_BUILT_BY = "made_by"
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """What a dataset's content follows from, besides the images.
+
+    Attributes:
+      num_examples: of each split that has any.
+      names_sha256: the fingerprint of the subset list; None if it is not known.
+      num_names: how many names the list has; None if it is not known.
+      subset_list: the list's URL or path; a dataset only records a URL.
+      validation_images: how many the config requires; None if it is not recorded.
+      max_examples: the limit `max_examples_per_split`; None if there was none.
+      ignore_duplicates: whether the images could contain a name more than once.
+      nondeterministic_order: whether the examples are in the order of the images.
+    """
+
+    num_examples: Mapping[str, int]
+    names_sha256: str | None = None
+    num_names: int | None = None
+    subset_list: str | None = None
+    validation_images: int | None = None
+    max_examples: int | None = None
+    ignore_duplicates: bool = False
+    nondeterministic_order: bool = False
+
+    @classmethod
+    def of(cls, dataset: PreparedDataset) -> Provenance:
+        """Returns what a prepared dataset records about itself."""
+        metadata = dataset.metadata
+        return cls(
+            num_examples={
+                name: split.num_examples
+                for name, split in dataset.splits.items()
+                if split.num_examples
+            },
+            names_sha256=_value(metadata, _FINGERPRINT, str),
+            num_names=_value(metadata, _NUM_NAMES, int),
+            subset_list=_value(metadata, _URL, str),
+            validation_images=_value(metadata, _VALIDATION_IMAGES, int),
+            max_examples=_value(metadata, _MAX_EXAMPLES, int),
+            ignore_duplicates=bool(metadata.get(_IGNORE_DUPLICATES)),
+            # New in TFDS 4.9.8.
+            nondeterministic_order=getattr(
+                dataset.info, "nondeterministic_order", False
+            ),
+        )
+
+    @classmethod
+    def requested(
+        cls,
+        config: SubsetConfig,
+        options: tfds.download.DownloadConfig,
+        found: Provenance,
+        folder: epath.Path,
+        *,
+        own_list: bool,
+    ) -> Provenance:
+        """Returns what the existing dataset must have been built from to be reused.
+
+        Args:
+          config: names the subset list.
+          options: of the requested build.
+          found: what the existing dataset records.
+          folder: of that dataset, for messages.
+          own_list: whether the list is the user's. A published list cannot change, so
+            it is not read.
+
+        Raises:
+          SubsetListError: if the list is not available. A list that cannot be
+            downloaded is assumed unchanged if the dataset records the same URL.
+        """
+        names_sha256 = None
+        num_names = config.training_images or 0
+        if own_list and options.max_examples_per_split != 0:
+            listed = _current_list(config, found, folder)
+            names_sha256 = fingerprint(listed) if listed else found.names_sha256
+            num_names = len(listed) if listed else found.num_names or 0
+        available = {"train": num_names, "validation": config.validation_images}
+        most = options.max_examples_per_split
+        return cls(
+            num_examples={
+                split: number if most is None else min(number, most)
+                for split, number in available.items()
+                if number and most != 0
+            },
+            names_sha256=names_sha256,
+            num_names=num_names,
+            subset_list=config.subset_list,
+            validation_images=config.validation_images,
+            max_examples=most,
+            ignore_duplicates=options.ignore_duplicates,
+            # New in TFDS 4.9.8.
+            nondeterministic_order=bool(
+                getattr(options, "nondeterministic_order", False)
+            ),
+        )
+
+
+def metadata_of(
+    config: SubsetConfig,
+    listed: Sequence[str],
+    options: tfds.download.DownloadConfig,
+    built_by: str,
+) -> dict[str, Any]:
+    """Returns what a dataset of the user's own list records in its `metadata.json`.
+
+    Args:
+      config: names the list.
+      listed: the names in it.
+      options: of the build.
+      built_by: the builder and its version.
+    """
+    return {
+        _FINGERPRINT: fingerprint(listed),
+        _NUM_NAMES: len(listed),
+        # A path means nothing on another machine.
+        _URL: config.subset_list if config.is_remote else None,
+        _VALIDATION_IMAGES: config.validation_images,
+        _MAX_EXAMPLES: options.max_examples_per_split,
+        _IGNORE_DUPLICATES: options.ignore_duplicates,
+        _BUILT_BY: built_by,
+    }
+
+
+def ensure_same(requested: Provenance, found: Provenance, folder: epath.Path) -> None:
+    """Raises an error unless the existing dataset is the requested one.
+
+    Args:
+      requested: what the dataset must have been built from.
+      found: what the dataset records.
+      folder: the dataset's.
+
+    Raises:
+      SubsetListError: if the training images are those of a different list.
+      WriteError: if the number or the order of the images differs.
+    """
+    if requested.num_examples and found.num_examples:
+        _ensure_same_list(requested, found, folder)
+    for split in sorted({*requested.num_examples, *found.num_examples}):
+        wanted, existing = (
+            one.num_examples.get(split, 0) for one in (requested, found)
+        )
+        if wanted != existing:
+            raise WriteError(
+                folder,
+                f"has {counted(existing, f'{split} image')}, but {wanted:,} are "
+                "requested",
+                "If it was built with other options (max_examples_per_split, "
+                "validation_images), use the same ones. Otherwise look for what is "
+                f"missing: python -m imagenet2012_subset check {folder}. "
+                f"{overwriting(folder)}",
+            )
+    if requested.nondeterministic_order != found.nondeterministic_order:
+        orders = {True: "the order of the archives", False: "TFDS's order"}
+        raise WriteError(
+            folder,
+            f"has its images in {orders[found.nondeterministic_order]}, but "
+            f"{orders[requested.nondeterministic_order]} is requested",
+            f"Use the same nondeterministic_order. {overwriting(folder)}",
+        )
+    if found.ignore_duplicates and not requested.ignore_duplicates:
+        raise WriteError(
+            folder,
+            "was built with ignore_duplicates: its archives may contain several images "
+            "of the same name",
+            f"Use ignore_duplicates again. {overwriting(folder)}",
+        )
+
+
+def _ensure_same_list(
+    requested: Provenance, found: Provenance, folder: epath.Path
+) -> None:
+    if requested.names_sha256 in (None, found.names_sha256):
+        return
+    if found.names_sha256 is None:
+        raise WriteError(
+            folder,
+            "does not record which subset list it was built from",
+            "Check whether it is the right one: python -m imagenet2012_subset check "
+            f"{folder} --subset_list LIST. {overwriting(folder)}",
+        )
+    raise SubsetListError(
+        requested.subset_list or "subset_list",
+        f"is not the list that {folder} was built from",
+        f"Give the SubsetConfig another name. {overwriting(folder)}",
+    )
+
+
+def _value(metadata: Mapping[str, Any], key: str, kind: type[_Value]) -> _Value | None:
+    value = metadata.get(key)
+    return value if isinstance(value, kind) else None
+
+
+def _current_list(
+    config: SubsetConfig, found: Provenance, folder: epath.Path
+) -> list[str] | None:
+    """Returns the names in the config's list.
+
+    None if the list cannot be downloaded, but its URL is the one that the dataset was
+    built from.
+    """
+    if not config.is_remote:
+        return read_subset_list(config.subset_list)
+    with tempfile.NamedTemporaryFile() as copy:
+        try:
+            # TFDS would return an earlier download, and retry for minutes offline.
+            with urllib.request.urlopen(
+                config.subset_list, timeout=_TIMEOUT_SECONDS
+            ) as response:
+                shutil.copyfileobj(response, copy)
+                # `copyfileobj` does not notice a connection that closes early.
+                if response.length:
+                    raise http.client.IncompleteRead(b"", response.length)
+        except (OSError, http.client.HTTPException) as error:
+            if found.subset_list == config.subset_list:
+                return None
+            raise SubsetListError(
+                config.subset_list,
+                f"cannot be downloaded ({error}), and {folder} was not built from this "
+                "URL as far as it records",
+                "Load the dataset by its name, such as "
+                f'tfds.load("imagenet2012_subset/{config.name}"), if it is the right '
+                "one",
+            ) from error
+        copy.flush()
+        return read_subset_list(copy.name)
