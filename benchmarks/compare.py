@@ -1,83 +1,69 @@
-"""Compares TFDS's own builder with ours: time, memory, disk, and the datasets made.
+"""Compares this builder with TFDS's own, or with another checkout of this repository.
 
-    python -m benchmarks.compare
+    python -m benchmarks.compare --lists LISTS --synsets 200
+    python -m benchmarks.compare --lists LISTS --configs 1pct --validation_images 10000
+    python -m benchmarks.compare --lists LISTS --synsets 200 --against CHECKOUT
 
-Every figure comes from a fresh process on a cold page cache. The archives are synthetic
-and of the original's shape (see make/archives.py). At full size, allow an hour and
-70 GB of disk; `--synsets 20` takes minutes.
+Each build runs in a fresh process on a cold page cache (which takes root). The archives
+are synthetic and sparse, in the original's structure (see make/archives.py): all
+1,281,167 headers of the training archive, or those of the first synsets. The datasets
+of both builders are compared record by record.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
 import pathlib
 import shutil
+import subprocess
 import sys
 import tempfile
 
-from benchmarks.make.archives import LIST_NAMES, make_archives
+from benchmarks.make.archives import LIST_NAMES, make_archives, read_facts
 from benchmarks.make.lists import fetch_lists
-from benchmarks.measure.machine import machine_line
-from benchmarks.measure.process import Measurement
-from benchmarks.measure.runs import Runs
-from benchmarks.measure.tables import print_table
+from benchmarks.measure.runs import (
+    Run,
+    build,
+    build_twice,
+    go_cold,
+    machine_line,
+    median_and_range,
+    median_ratio,
+    print_table,
+)
 
-_NONE = "-"
+_TFDS, _OURS, _KEPT = "TFDS", "ours", "ours, index saved"
 
 
 def main() -> int:
-    """Compares as the command line says, printing each table as soon as it is known."""
+    """Compares as the command line says, and prints a table for each config."""
     args = _arguments()
     lists = args.lists or fetch_lists(args.folder / "lists")
-    archives = args.folder / f"archives-{args.synsets}"
-    facts = make_archives(args.archives or archives, lists, args.synsets)
-    tfds_dir = args.tfds or args.folder / f"tfds-{args.synsets}"
-    scratch = args.folder / f"ours-{args.synsets}"
-    runs = Runs(args.archives or archives, facts, tfds_dir, scratch)
-
+    name = f"archives-{args.synsets}-{args.validation_images or 'all'}"
+    archives = args.archives or args.folder / name
+    facts = make_archives(
+        archives,
+        lists,
+        args.synsets,
+        configs=args.configs,
+        validation_images=args.validation_images,
+    )
     print(machine_line())
     print(
         f"\n{facts.synsets:,} synsets, {facts.training_images:,} training members in "
         f"{facts.training_size / 1e9:.1f} GB, {facts.validation_images:,} validation "
-        f"images in {facts.validation_size / 1e9:.1f} GB. Caches: {runs.go_cold()}.\n"
+        f"images in {facts.validation_size / 1e9:.1f} GB.\n",
+        flush=True,
     )
-    builds = [row for config in args.configs for row in _compare(runs, config, args)]
-    print_table(
-        "builder | config | seconds | peak memory, GB | peak disk, GB | extra disk, GB"
-        " | headers a second | TFDS's seconds / these | these / floor",
-        builds,
-    )
-    print_table(
-        "ours: workers | config | seconds | peak memory, GB",
-        [
-            [str(workers), config, f"{run.seconds:.1f}", _gb(run.memory)]
-            for config in args.configs[:1]
-            for workers in args.workers
-            for run in [runs.ours(config, [f"--workers={workers}"])]
-        ],
-    )
-    walks = {
-        "both archives, as a build does": runs.walk("both"),
-        "training, many in flight": runs.walk("training"),
-        "training, one at a time": runs.walk("training", in_flight=1),
-        "validation, many in flight": runs.walk("validation"),
-        "validation, one at a time": runs.walk("validation", in_flight=1),
-    }
-    print_table(
-        "header walk | headers | seconds | headers a second",
-        [
-            [
-                name,
-                f"{int(walk.printed['headers']):,}",
-                f"{walk.seconds:.1f}",
-                _headers_a_second(walk),
-            ]
-            for name, walk in walks.items()
-        ],
-    )
-    shutil.rmtree(scratch, ignore_errors=True)
-    if args.tfds is None:
-        shutil.rmtree(tfds_dir, ignore_errors=True)
+    for config in args.configs:
+        runs = _runs_of(config, archives, args)
+        rows = [_row(way, runs, args) for way in runs]
+        print_table(
+            f"{config} | seconds | CPU seconds | peak memory, GB | TFDS's seconds / "
+            "these | these / the other checkout's",
+            rows,
+        )
     return 0
 
 
@@ -86,70 +72,77 @@ def _arguments() -> argparse.Namespace:
     folder = pathlib.Path(tempfile.gettempdir()) / "imagenet2012_subset_benchmark"
     path = pathlib.Path
     parser.add_argument("--synsets", type=int, default=1000)
-    parser.add_argument("--lists", type=path, help="Lists' folder; else downloaded.")
-    parser.add_argument("--folder", type=path, default=folder, help="For all files.")
-    parser.add_argument("--archives", type=path, help="Archives' folder, if elsewhere.")
-    parser.add_argument(
-        "--tfds",
-        type=path,
-        help="Keep TFDS's datasets here with their figures, and reuse those found here."
-        " Otherwise each is made anew and removed once compared.",
-    )
+    parser.add_argument("--validation_images", type=int, help="by default 50 a synset")
+    parser.add_argument("--lists", type=path, help="directory; else downloaded")
+    parser.add_argument("--folder", type=path, default=folder, help="for all files")
+    parser.add_argument("--archives", type=path, help="their directory, if elsewhere")
     configs = list(LIST_NAMES)
     parser.add_argument("--configs", nargs="+", choices=configs, default=configs)
-    parser.add_argument("--workers", nargs="*", type=int, default=[1, 2, 4])
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--against", type=path, metavar="CHECKOUT")
+    parser.add_argument("--no_tfds", action="store_true", help="leave out TFDS's build")
     return parser.parse_args()
 
 
-def _compare(runs: Runs, config: str, args: argparse.Namespace) -> list[list[str]]:
-    """Makes all builds of a config and returns their rows of the first table."""
-    if args.tfds is None:
-        runs.forget_tfds(config)
-    theirs, is_earlier = runs.tfds(config)
-    ours = runs.ours(config)
-    print(f"{config}: {runs.equality(theirs, ours)}\n", flush=True)
-    if args.tfds is None:
-        runs.forget_tfds(config)
-    again = runs.ours_again(config)
-    # Beside the builds, not once for all configs: a disk is not the same for hours.
-    walk = runs.walk("both")
-    copy = runs.copy(config)
-    floor = copy + walk.seconds
+def _runs_of(
+    config: str, archives: pathlib.Path, args: argparse.Namespace
+) -> dict[str, list[Run]]:
+    """Builds a config in each way, in turns; returns the runs of each way."""
+    facts = read_facts(archives)
+    runs: dict[str, list[Run]] = collections.defaultdict(list)
+    scratch = args.folder / "built"
+    if not args.no_tfds:
+        go_cold(archives)
+        theirs = build(
+            "tfds", config, archives, scratch / "tfds", facts, lists=archives
+        )
+        runs[_TFDS].append(theirs)
+    for number in range(args.rounds):
+        checkouts = [None, args.against] if args.against else [None]
+        for checkout in checkouts:
+            data_dir = scratch / ("other" if checkout else "ours")
+            shutil.rmtree(data_dir, ignore_errors=True)
+            first, again = build_twice(archives, config, data_dir, checkout=checkout)
+            suffix = f" ({checkout.name})" if checkout else ""
+            runs[_OURS + suffix].append(first)
+            runs[_KEPT + suffix].append(again)
+            if number == 0 and not checkout and not args.no_tfds:
+                _check_equality(theirs, again)
+    shutil.rmtree(scratch, ignore_errors=True)
+    return runs
 
-    def row(name: str, run: Measurement, headers: str, floor: float) -> list[str]:
-        return [
-            name,
-            config,
-            f"{run.seconds:.1f}",
-            _gb(run.memory),
-            _gb(run.peak_disk),
-            _gb(run.peak_disk - run.final_disk),
-            headers,
-            f"{theirs.seconds / run.seconds:.1f}",
-            f"{run.seconds / floor:.2f}",
-        ]
 
+def _check_equality(theirs: Run, ours: Run) -> None:
+    """Prints how many records are equal.
+
+    Raises:
+      RuntimeError: if the datasets differ.
+    """
+    command = [sys.executable, "-m", "benchmarks.measure.equality"]
+    # A config of your own notes the fingerprint of its list.
+    command += [str(theirs.data_path), str(ours.data_path), "--ignore=metadata.json"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr[-2000:])
+    print(f"{done.stdout.strip()}\n", flush=True)
+
+
+def _row(way: str, runs: dict[str, list[Run]], args: argparse.Namespace) -> list[str]:
+    seconds = [run.seconds for run in runs[way]]
+    by_tfds = against = "-"
+    if _TFDS in runs:
+        by_tfds = f"{runs[_TFDS][0].seconds / sorted(seconds)[len(seconds) // 2]:.1f}"
+    if args.against and f"{way} ({args.against.name})" in runs:
+        others = [run.seconds for run in runs[f"{way} ({args.against.name})"]]
+        against = f"{median_ratio(seconds, others):.2f}"
     return [
-        row("TFDS (earlier run)" if is_earlier else "TFDS", theirs, _NONE, floor),
-        row("ours", ours, _headers_a_second(walk), floor),
-        row("ours, second build (index kept)", again, _NONE, copy),
-        [
-            f"floor: copy {copy:.2f} s + headers {walk.seconds:.2f} s",
-            config,
-            f"{floor:.1f}",
-            *[_NONE] * 4,
-            f"{theirs.seconds / floor:.1f}",
-            "1",
-        ],
+        way,
+        median_and_range(seconds),
+        median_and_range([run.cpu_seconds for run in runs[way]]),
+        f"{max(run.memory for run in runs[way]) / 1e9:.2f}",
+        by_tfds,
+        against,
     ]
-
-
-def _headers_a_second(walk: Measurement) -> str:
-    return f"{int(walk.printed['headers']) / walk.seconds:,.0f}"
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.2f}"
 
 
 if __name__ == "__main__":

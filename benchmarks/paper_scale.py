@@ -14,7 +14,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 
-from benchmarks.measure.tables import print_table
+from benchmarks.measure.runs import print_table
 
 
 @dataclasses.dataclass(frozen=True)

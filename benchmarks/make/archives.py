@@ -15,7 +15,7 @@ import hashlib
 import json
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -67,28 +67,41 @@ class ArchiveFacts:
 
 
 def make_archives(
-    folder: pathlib.Path, lists: pathlib.Path, synsets: int = 1000, seed: int = 0
+    folder: pathlib.Path,
+    lists: pathlib.Path,
+    synsets: int = 1000,
+    seed: int = 0,
+    *,
+    configs: Sequence[str] = tuple(LIST_NAMES),
+    validation_images: int | None = None,
 ) -> ArchiveFacts:
-    """Makes both archives and the lists cut to their synsets, unless they are there.
+    """Makes both archives and the lists cut to their synsets, unless they exist.
 
     Args:
       folder: Where to put them.
       lists: Folder of the original lists, 1percent.txt and 10percent.txt.
       synsets: How many of the sorted synsets the training archive has.
       seed: The same seed gives the same archives.
+      configs: Images listed in these are JPEGs; all others are holes.
+      validation_images: How many there are; by default 50 for each synset.
 
     Raises:
-      ValueError: If the folder holds archives made with other arguments.
+      ValueError: If the folder contains archives made with other arguments.
     """
-    wnids, cut = _cut_lists(lists, synsets)
+    wnids, cut = _cut_lists(lists, synsets, configs)
+    if validation_images is None:
+        validation_images = _VALIDATION_IMAGES * synsets // _SYNSETS
     digests = {
         config: hashlib.sha256(text.encode()).hexdigest()
         for config, text in cut.items()
     }
     if (folder / _FACTS_NAME).exists():
         facts = read_facts(folder)
-        if (facts.synsets, facts.seed, facts.lists_sha256) != (synsets, seed, digests):
-            raise ValueError(f"{folder} holds archives made with other arguments")
+        known = facts.synsets, facts.seed, facts.validation_images
+        if known != (synsets, seed, validation_images) or not (
+            digests.items() <= facts.lists_sha256.items()
+        ):
+            raise ValueError(f"{folder} contains archives made with other arguments")
         return facts
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +113,6 @@ def make_archives(
     training = folder / TRAINING_NAME
     listed_bytes = _write_training(training, counts, listed, photos, seed)
     validation = folder / VALIDATION_NAME
-    validation_images = _VALIDATION_IMAGES * synsets // _SYNSETS
     facts = ArchiveFacts(
         synsets=synsets,
         seed=seed,
@@ -124,7 +136,9 @@ def read_facts(folder: pathlib.Path) -> ArchiveFacts:
     return ArchiveFacts(**json.loads((folder / _FACTS_NAME).read_text()))
 
 
-def _cut_lists(lists: pathlib.Path, synsets: int) -> tuple[list[str], dict[str, str]]:
+def _cut_lists(
+    lists: pathlib.Path, synsets: int, configs: Sequence[str]
+) -> tuple[list[str], dict[str, str]]:
     """Returns the first synsets in sorted order, and each list's lines of these."""
     full = {
         config: (lists / name).read_text().splitlines(keepends=True)
@@ -137,6 +151,7 @@ def _cut_lists(lists: pathlib.Path, synsets: int) -> tuple[list[str], dict[str, 
     cut = {
         config: "".join(line for line in lines if _wnid(line) in kept)
         for config, lines in full.items()
+        if config in configs
     }
     return wnids[:synsets], cut
 

@@ -1,6 +1,6 @@
-"""Builds one config with one builder, in this process, and prints what it took.
+"""Builds one config with one builder in this process, and prints what it took.
 
-Other commands start this in a fresh process for every figure, so that no run inherits
+Other commands start this in a fresh process for each figure, so that no run inherits
 another's imports, heap or page cache. The figures leave out importing TensorFlow.
 """
 
@@ -8,55 +8,29 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import pathlib
+import resource
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from unittest import mock
 
 import tensorflow_datasets as tfds
 
-_MODULES = {
-    "tfds": "tensorflow_datasets.datasets.imagenet2012_subset"
-    ".imagenet2012_subset_dataset_builder",
-    "ours": "imagenet2012_subset",
-}
-_MECHANISMS = "benchmarks.measure.mechanisms"
+_TFDS_BUILDER = (
+    "tensorflow_datasets.datasets.imagenet2012_subset"
+    ".imagenet2012_subset_dataset_builder"
+)
 
 
-class Built(NamedTuple):
-    """What a build took.
-
-    Attributes:
-      seconds: From beginning to end.
-      cpu_seconds: Of all its threads, in its own code and the kernel's.
-      data_path: Where the dataset is.
-    """
-
-    seconds: float
-    cpu_seconds: float
-    data_path: str
-
-
-def tfds_builder(args: argparse.Namespace) -> Any:
-    """Returns TFDS's own builder, whatever else is registered under its name."""
-    module = importlib.import_module(_MODULES["tfds"])
-    return module.Builder(data_dir=args.data_dir, config=args.config)
-
-
-def our_builder(args: argparse.Namespace) -> Any:
-    """Returns this project's builder, with a config of its own for cut lists."""
-    # A fork has what its parent imported, maybe of another checkout.
-    for name in [*sys.modules]:
-        if name.partition(".")[0] == _MODULES["ours"] or name == _MECHANISMS:
-            del sys.modules[name]
+def make_builder(args: argparse.Namespace) -> Any:
+    """Returns the builder that the arguments name."""
+    if args.builder == "tfds":
+        module = importlib.import_module(_TFDS_BUILDER)
+        return module.Builder(data_dir=args.data_dir, config=args.config)
     if args.checkout is not None:
         sys.path.insert(0, str(args.checkout.resolve()))
-    ours = importlib.import_module(_MODULES["ours"])
-    for mechanism in args.without:
-        importlib.import_module(_MECHANISMS).MECHANISMS[mechanism].turn_off()
+    ours = importlib.import_module("imagenet2012_subset")
     config: Any = args.config
     if args.cut_list is not None:
         config = ours.SubsetConfig(
@@ -64,57 +38,40 @@ def our_builder(args: argparse.Namespace) -> Any:
             subset_list=str(args.cut_list),
             validation_images=args.cut_to,
         )
-    options = {} if args.workers is None else {"workers": args.workers}
-    return ours.Builder(data_dir=args.data_dir, config=config, **options)
-
-
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Returns what the arguments, or the command line, say to build."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    path = pathlib.Path
-    parser.add_argument("builder", choices=tuple(_MODULES))
-    parser.add_argument("config")
-    parser.add_argument("--archives", required=True, help="Their folder, or its URL.")
-    parser.add_argument("--data_dir", type=path, required=True)
-    parser.add_argument("--cut_list", type=path, help="In place of the config's own.")
-    parser.add_argument("--cut_to", type=int, help="Validation images, with a list.")
-    parser.add_argument("--workers", type=int, help="Ours only.")
-    parser.add_argument("--checkout", type=path, help="Ours, as it is there.")
-    parser.add_argument(
-        "--without", nargs="*", default=(), help="Ours, with mechanisms turned off."
-    )
-    return parser.parse_args(arguments)
-
-
-def build(args: argparse.Namespace) -> Built:
-    """Builds as `parse` says; may be called once a process."""
-    builder = tfds_builder(args) if args.builder == "tfds" else our_builder(args)
-    download_config = tfds.download.DownloadConfig(manual_dir=args.archives)
-    # TFDS would import it when it is first needed, which is in the time measured.
-    importlib.import_module("tensorflow")
-    cpu_before = _cpu_seconds()
-    start = time.perf_counter()
-    if args.builder == "tfds" and args.cut_list is not None:
-        # A cut list is not the file whose checksum TFDS has.
-        download = mock.Mock(return_value=args.cut_list)
-        with mock.patch.object(tfds.download.DownloadManager, "download", download):
-            builder.download_and_prepare(download_config=download_config)
-    else:
-        builder.download_and_prepare(download_config=download_config)
-    seconds = time.perf_counter() - start
-    return Built(seconds, _cpu_seconds() - cpu_before, str(builder.data_path))
-
-
-def _cpu_seconds() -> float:
-    """Returns what this process took of the CPUs, in its own code and the kernel's."""
-    times = os.times()
-    return times.user + times.system
+    return ours.Builder(data_dir=args.data_dir, config=config, workers=args.workers)
 
 
 def main() -> int:
     """Builds as the command line says."""
-    for name, fact in build(parse())._asdict().items():
-        print(name, fact)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    path = pathlib.Path
+    parser.add_argument("builder", choices=("tfds", "ours"))
+    parser.add_argument("config")
+    parser.add_argument("--archives", required=True, help="their directory or URL")
+    parser.add_argument("--data_dir", type=path, required=True)
+    parser.add_argument("--cut_list", type=path, help="instead of the config's list")
+    parser.add_argument("--cut_to", type=int, help="validation images, with a list")
+    parser.add_argument("--workers", type=int, help="of ours")
+    parser.add_argument("--checkout", type=path, help="another one of ours")
+    args = parser.parse_args()
+
+    builder = make_builder(args)
+    config = tfds.download.DownloadConfig(manual_dir=args.archives)
+    importlib.import_module("tensorflow")  # Else it would be part of the time.
+    cpu_before, start = time.process_time(), time.perf_counter()
+    if args.builder == "tfds" and args.cut_list is not None:
+        # TFDS knows the checksum of the whole list only.
+        download = mock.Mock(return_value=args.cut_list)
+        with mock.patch.object(tfds.download.DownloadManager, "download", download):
+            builder.download_and_prepare(download_config=config)
+    else:
+        builder.download_and_prepare(download_config=config)
+    print()
+    print("seconds", time.perf_counter() - start)
+    print("cpu_seconds", time.process_time() - cpu_before)
+    # Linux reports kibibytes.
+    print("memory", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    print("data_path", builder.data_path)
     return 0
 
 

@@ -1,148 +1,180 @@
-"""The runs that a comparison is made of, each in a fresh process on cold caches."""
+"""Runs builds in fresh processes on cold caches, and prints what they took."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
+import importlib.metadata
+import os
 import pathlib
+import platform
 import shutil
+import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Sequence
 
-from benchmarks.make.archives import (
-    LIST_NAMES,
-    TRAINING_NAME,
-    VALIDATION_NAME,
-    ArchiveFacts,
-)
-from benchmarks.measure.caches import go_cold
-from benchmarks.measure.floor import copy_seconds
-from benchmarks.measure.process import Measurement, run
+from benchmarks.make.archives import LIST_NAMES, ArchiveFacts, read_facts
 
-_FULL_SYNSETS = 1000
+_DROP_CACHES = pathlib.Path("/proc/sys/vm/drop_caches")
+_DISKS = pathlib.Path("/proc/diskstats")
+# A disk with at most this many operations a second for this many seconds is at rest.
+_AT_REST, _REST_SECONDS, _MAX_WAIT_SECONDS = 50, 3, 60
+
+_ALL_SYNSETS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Runs:
-    """Starts runs on one set of archives.
+class Run:
+    """What one build took.
 
     Attributes:
-      archives: Folder of the archives.
-      facts: What they hold.
-      tfds_dir: Where TFDS's datasets and their figures are kept.
-      scratch: Folder for our datasets, on the same disk; each run needs it empty.
+      seconds: without imports.
+      cpu_seconds: of all threads, in user and in system mode.
+      memory: peak resident memory in bytes.
+      data_path: the directory of the dataset.
     """
 
-    archives: pathlib.Path
-    facts: ArchiveFacts
-    tfds_dir: pathlib.Path
-    scratch: pathlib.Path
-
-    def go_cold(self) -> str:
-        """Makes caches cold and says how."""
-        names = (TRAINING_NAME, VALIDATION_NAME)
-        return go_cold(self.archives / name for name in names)
-
-    def tfds(self, config: str) -> tuple[Measurement, bool]:
-        """Builds with TFDS's own builder, unless that was kept from an earlier run.
-
-        Returns:
-          The figures, and whether they are an earlier run's.
-        """
-        kept = self.tfds_dir / f"measured-{config}.json"
-        if kept.exists():
-            return Measurement(**json.loads(kept.read_text())), True
-        self.forget_tfds(config)
-        figures = self._build("tfds", config, self.tfds_dir)
-        kept.write_text(json.dumps(dataclasses.asdict(figures), indent=2) + "\n")
-        return figures, False
-
-    def forget_tfds(self, config: str) -> None:
-        """Removes TFDS's dataset of this config, and its figures."""
-        (self.tfds_dir / f"measured-{config}.json").unlink(missing_ok=True)
-        shutil.rmtree(self.tfds_dir / "imagenet2012_subset" / config, True)
-
-    def ours(self, config: str, options: Sequence[str] = ()) -> Measurement:
-        """Builds with our builder into the empty scratch folder.
-
-        Args:
-          config: What to build.
-          options: Further ones of `build_once`.
-        """
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        return self._build("ours", config, self.scratch, options)
-
-    def ours_again(self, config: str) -> Measurement:
-        """Builds once more after `ours`, with only its index of headers left."""
-        shutil.rmtree(self.scratch / "imagenet2012_subset")
-        return self._build("ours", config, self.scratch)
-
-    def equality(self, a: Measurement, b: Measurement) -> str:
-        """Compares two builds' datasets and says that they are equal.
-
-        Raises:
-          RuntimeError: If they are not.
-        """
-        dirs = a.printed["data_path"], b.printed["data_path"]
-        command = [sys.executable, "-m", "benchmarks.measure.equality", *dirs]
-        if self.facts.synsets != _FULL_SYNSETS:
-            # Our builder notes the fingerprint of a list that is not a published one.
-            command.append("--ignore=metadata.json")
-        result = subprocess.run(command, check=False, capture_output=True, text=True)
-        if result.returncode:
-            raise RuntimeError(result.stdout + result.stderr[-2000:])
-        return result.stdout.strip()
-
-    def walk(self, which: str, in_flight: int | None = None) -> Measurement:
-        """Walks the headers of `which`: both archives, training or validation."""
-        options = [] if in_flight is None else [f"--in_flight={in_flight}"]
-        return self._run("walk_once", [which, *options], self.scratch)
-
-    def copy(self, config: str) -> float:
-        """Returns the seconds of copying as many bytes as a config's images have."""
-        size = self.facts.listed_bytes[config] + self.facts.validation_bytes
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        self.scratch.mkdir(parents=True)
-        self.go_cold()
-        source = self.archives / VALIDATION_NAME
-        return copy_seconds(source, self.scratch / "copy", size)
-
-    def _build(
-        self,
-        builder: str,
-        config: str,
-        data_dir: pathlib.Path,
-        options: Sequence[str] = (),
-    ) -> Measurement:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        arguments = [builder, config, f"--data_dir={data_dir}", *options]
-        arguments += cut_options(self.archives, self.facts, config)
-        return self._run("build_once", arguments, data_dir)
-
-    def _run(
-        self, module: str, arguments: Iterable[str], folder: pathlib.Path
-    ) -> Measurement:
-        self.go_cold()
-        return run_module(module, [*arguments, f"--archives={self.archives}"], folder)
+    seconds: float
+    cpu_seconds: float
+    memory: int
+    data_path: pathlib.Path
 
 
-def run_module(
-    name: str,
-    arguments: Iterable[str],
-    folder: pathlib.Path,
-    environment: Mapping[str, str] | None = None,
-) -> Measurement:
-    """Runs a module beside this one as a command; the rest is as for `process.run`."""
-    command = [sys.executable, "-m", f"benchmarks.measure.{name}", *arguments]
-    return run(command, folder, environment)
+def build(
+    builder: str,
+    config: str,
+    archives: pathlib.Path | str,
+    data_dir: pathlib.Path,
+    facts: ArchiveFacts,
+    *,
+    lists: pathlib.Path,
+    checkout: pathlib.Path | None = None,
+    options: Sequence[str] = (),
+) -> Run:
+    """Builds a config in a fresh process.
+
+    Args:
+      builder: `ours`, or `tfds` for TFDS's own builder.
+      config: `1pct` or `10pct`.
+      archives: the manual_dir, or its URL.
+      data_dir: where to build.
+      facts: of the archives.
+      lists: the directory of the subset lists, cut to the archives' synsets.
+      checkout: another checkout of this repository, whose package builds.
+      options: more options of `build_once`.
+
+    Raises:
+      RuntimeError: if the build fails; the message ends with its output.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    module = [sys.executable, "-m", "benchmarks.measure.build_once"]
+    command = [*module, builder, config, f"--data_dir={data_dir}", *options]
+    command.append(f"--archives={archives}")
+    if facts.synsets != _ALL_SYNSETS or facts.validation_images != 50_000:
+        command.append(f"--cut_list={lists / LIST_NAMES[config]}")
+        command.append(f"--cut_to={facts.validation_images}")
+    if checkout is not None:
+        command.append(f"--checkout={checkout}")
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
+    printed = dict(line.split(" ", 1) for line in done.stdout.splitlines()[-4:])
+    return Run(
+        float(printed["seconds"]),
+        float(printed["cpu_seconds"]),
+        int(printed["memory"]),
+        pathlib.Path(printed["data_path"]),
+    )
 
 
-def cut_options(
-    archives: pathlib.Path, facts: ArchiveFacts, config: str
-) -> Sequence[str]:
-    """Returns the options of `build_once` for archives that lack synsets."""
-    if facts.synsets == _FULL_SYNSETS:
-        return []
-    cut_list = archives / LIST_NAMES[config]
-    return [f"--cut_list={cut_list}", f"--cut_to={facts.validation_images}"]
+def build_twice(
+    archives: pathlib.Path,
+    config: str,
+    data_dir: pathlib.Path,
+    checkout: pathlib.Path | None = None,
+) -> tuple[Run, Run]:
+    """Builds with ours on cold caches, then again with the saved index alone."""
+    facts = read_facts(archives)
+    runs = []
+    for _ in range(2):
+        shutil.rmtree(data_dir / "imagenet2012_subset", ignore_errors=True)
+        go_cold(archives)
+        runs.append(
+            build(
+                "ours",
+                config,
+                archives,
+                data_dir,
+                facts,
+                lists=archives,
+                checkout=checkout,
+            )
+        )
+    return runs[0], runs[1]
+
+
+def go_cold(folder: pathlib.Path) -> None:
+    """Waits until the folder's disk is at rest, and drops the page cache.
+
+    A file system goes on for a while to tell its disk which blocks are free, which is
+    not to be charged to the next run. The host of a virtual machine may still cache
+    what the machine does not.
+
+    Raises:
+      PermissionError: if this process may not drop caches (it takes root).
+    """
+    os.sync()
+    device = folder.stat().st_dev
+    at_rest = 0
+    for _ in range(_MAX_WAIT_SECONDS if _DISKS.exists() else 0):
+        before = _operations(device)
+        time.sleep(1)
+        at_rest = at_rest + 1 if _operations(device) - before <= _AT_REST else 0
+        if at_rest == _REST_SECONDS:
+            break
+    _DROP_CACHES.write_text("3")
+
+
+def _operations(device: int) -> int:
+    """Returns how many reads, writes and discards a disk has completed."""
+    for line in _DISKS.read_text().splitlines():
+        columns = line.split()
+        if os.makedev(int(columns[0]), int(columns[1])) == device:
+            return sum(int(columns[i]) for i in (3, 7, 14) if i < len(columns))
+    return 0
+
+
+def median_and_range(values: Sequence[float]) -> str:
+    """Returns text such as `4.2 (4.0 to 4.9)`, or one value as it is."""
+    median = f"{statistics.median(values):.1f}"
+    if len(values) == 1:
+        return median
+    return f"{median} ({min(values):.1f} to {max(values):.1f})"
+
+
+def median_ratio(values: Sequence[float], others: Sequence[float]) -> float:
+    """Returns the median of the ratios of values measured in the same rounds."""
+    return statistics.median(a / b for a, b in zip(values, others, strict=True))
+
+
+def machine_line() -> str:
+    """Returns what figures depend on, and nothing that identifies a host."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    version = importlib.metadata.version
+    return (
+        f"{os.cpu_count()} CPUs, {memory:.1f} GiB of memory, "
+        f"{platform.system()} {platform.release()}, Python {platform.python_version()},"
+        f" tensorflow {version('tensorflow')},"
+        f" tensorflow-datasets {version('tensorflow-datasets')};"
+        f" load average {os.getloadavg()[0]:.1f}"
+    )
+
+
+def print_table(heading: str, rows: Sequence[Sequence[str]]) -> None:
+    """Prints a table in Markdown; `heading` has its columns with `|` between them."""
+    columns = heading.count("|") + 1
+    print(f"| {heading} |\n|{' --- |' * columns}")
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
+    print(flush=True)
