@@ -134,13 +134,7 @@ class TarWalk:
                         raise self._cut_off(name.decode(errors="replace"), offset, size)
                     inner = None
                     if on_tar and name.endswith(b".tar"):
-                        tar = Tar(
-                            name.decode(errors="replace"),
-                            self.tar.file,
-                            offset,
-                            offset + size,
-                        )
-                        inner = on_tar(name, tar)
+                        inner = on_tar(name, self._as_tar(name, offset, size))
                     if inner:
                         passed -= size
                         if walks.depth_first:
@@ -154,6 +148,22 @@ class TarWalk:
             if not self._is_guess:
                 raise
             self.error = error
+
+    def take_tars(self, is_tar: Callable[[bytes], bool]) -> list[Tar]:
+        """Removes the tars from the members and returns them."""
+        tars: list[Tar] = []
+        rows = list(zip(*self.members, strict=True))
+        self.members = Members([], [], [], [])
+        for name, offset, size, header_crc in rows:
+            if name.endswith(b".tar") and is_tar(name):
+                tars.append(self._as_tar(name, offset, size))
+            else:
+                self._add(name, offset, size, header_crc)
+        return tars
+
+    def _as_tar(self, name: bytes, offset: int, size: int) -> Tar:
+        text = name.decode(errors="replace")
+        return Tar(text, self.tar.file, offset, offset + size)
 
     def _read_member(self) -> Member:
         member = read_member(self._files, self.tar, self.position, self.pax_globals)
@@ -222,8 +232,8 @@ def walk_nested(
       on_progress: as for `walk_tars`.
 
     Returns:
-      The walks, in the order of the file. Where one continues another, the rest of the
-      same tar follows it.
+      The walk of the tar itself, of which one may continue another, then those of the
+      tars in it, in the order of the file.
 
     Raises:
       ArchiveError: as `walk_tars`.
@@ -244,7 +254,9 @@ def walk_nested(
     walks.add(outer.steps(walks, on_tar))
     walks.run()
     rest = _walk_pieces(files, outer, on_progress)
-    return sorted([outer, *rest, *inner], key=lambda walk: walk.start)
+    # Tars that the beginning did not show: progress has counted them already.
+    inner += walk_tars(files, [tar for walk in rest for tar in walk.take_tars(is_tar)])
+    return [outer, *rest, *sorted(inner, key=lambda walk: walk.start)]
 
 
 def _walk_pieces(

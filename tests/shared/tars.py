@@ -8,20 +8,19 @@ import pathlib
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
+from unittest import mock
 
-from etils import epath
 from hypothesis import strategies as st
 
 from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.storage.file import File
-from imagenet2012_subset.storage.local_file import LocalFile
-from imagenet2012_subset.tar.flat import walk_beginning, walk_flat
-from imagenet2012_subset.tar.headers import BLOCK
-from imagenet2012_subset.tar.members import Tar, TarMembers
-from imagenet2012_subset.tar.piece import Piece
-from imagenet2012_subset.tar.walk import walk
+from imagenet2012_subset.storage.files import Files
+from imagenet2012_subset.storage.open import find_files
+from imagenet2012_subset.tar import walk as walk_module
+from imagenet2012_subset.tar.headers import BLOCK, Tar
+from imagenet2012_subset.tar.walk import TarWalk, walk_nested, walk_tars
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 FORMATS = {
@@ -85,13 +84,12 @@ def by_tarfile(data: bytes) -> list[tuple[bytes, int, int]]:
 
 
 @contextlib.contextmanager
-def opened(
-    data: bytes, file_class: Callable[[epath.Path], File] = LocalFile
-) -> Iterator[File]:
+def opened(data: bytes) -> Iterator[Files]:
     with tempfile.TemporaryDirectory() as folder:
-        path = epath.Path(folder) / "archive.tar"
+        path = pathlib.Path(folder) / "archive.tar"
         path.write_bytes(data)
-        yield file_class(path)
+        with Files(find_files([str(path)])) as files:
+            yield files
 
 
 def sparse_tar(path: pathlib.Path, num_members: int, size: int) -> None:
@@ -105,7 +103,7 @@ def sparse_tar(path: pathlib.Path, num_members: int, size: int) -> None:
 
 
 class TarMember(NamedTuple):
-    """A row of `TarMembers`."""
+    """A row of `Members`."""
 
     name: bytes
     offset: int
@@ -113,53 +111,60 @@ class TarMember(NamedTuple):
     header_crc: int
 
 
-def as_rows(members: TarMembers) -> list[TarMember]:
-    return [TarMember(*row) for row in zip(*members, strict=True)]
+def as_rows(*walks: TarWalk) -> list[TarMember]:
+    return [
+        TarMember(*row) for walk in walks for row in zip(*walk.members, strict=True)
+    ]
 
 
-def whole(file: File) -> Tar:
-    return Tar("the tar", 0, file.size)
+def whole(files: Files) -> Tar:
+    return Tar("the tar", 0, 0, files.size(0))
 
 
-def walk_in_turn(file: File) -> TarMembers:
-    """Walks from header to header, one after the other.
-
-    Raises:
-      ArchiveError: what the walk ended with.
-    """
-    tar = whole(file)
-    (piece,) = walk(file, [Piece(file, tar, tar.start, tar.end)], in_flight=1)
-    if piece.error:
-        raise piece.error
-    return piece.members
+def walk_one_by_one(files: Files) -> list[TarMember]:
+    """Walks from header to header, one after the other."""
+    return as_rows(*walk_tars(files, [whole(files)]))
 
 
-def walk_in_pieces(file: File, beginning_bytes: int, **options: Any) -> TarMembers:
-    """Walks from many places at once, once it has come past the first bytes.
+def is_tar(name: bytes) -> bool:
+    return name.endswith(b".tar")
 
-    Raises:
-      ArchiveError: what the walk ended with.
-    """
-    beginning = walk_beginning(file, whole(file), beginning_bytes)
-    return walk_flat(file, beginning, **options)
+
+def no_tar(name: bytes) -> bool:
+    return False
+
+
+def walk_in_pieces(
+    files: Files,
+    beginning_bytes: int = 1,
+    members_a_piece: int = 2,
+    is_tar: Callable[[bytes], bool] = no_tar,
+    **options: Callable[[int], object],
+) -> list[TarWalk]:
+    """Walks from many places at once, after the first bytes."""
+    with mock.patch.multiple(
+        walk_module,
+        _BEGINNING_BYTES=beginning_bytes,
+        _MEMBERS_A_PIECE=members_a_piece,
+    ):
+        return walk_nested(files, whole(files), is_tar, **options)
 
 
 def walk_one(data: bytes) -> list[TarMember]:
-    """Returns what both ways of walking a tar find, in turn and in pieces."""
-    with opened(data) as file:
-        members = walk_in_turn(file)
-        in_pieces = walk_in_pieces(file, BLOCK, members_a_piece=2)
-        assert members == in_pieces
-        return as_rows(members)
+    """Returns what both ways of walking a tar find."""
+    with opened(data) as files:
+        members = walk_one_by_one(files)
+        assert as_rows(*walk_in_pieces(files)) == members
+        return members
 
 
 def walked(data: bytes) -> list[tuple[bytes, int, int]]:
     return [member[:3] for member in walk_one(data)]
 
 
-def right_or_an_error(data: bytes, act: Callable[[bytes], T]) -> T | None:
+def right_or_an_error(argument: S, act: Callable[[S], T]) -> T | None:
     try:
-        return act(data)
+        return act(argument)
     except ArchiveError:
         return None
 

@@ -1,57 +1,69 @@
-"""The quick walk of a tar against the standard library's `tarfile`."""
+"""What walking tars finds, compared with the standard library's `tarfile`."""
 
 from __future__ import annotations
 
 import itertools
 import tarfile
-import time
 import zlib
 
 import pytest
-from etils import epath
 from hypothesis import assume, given, settings, strategies as st
 
-from imagenet2012_subset.storage.local_file import LocalFile
-from imagenet2012_subset.tar.headers import BLOCK
-from imagenet2012_subset.tar.members import Tar
-from imagenet2012_subset.tar.piece import Piece
-from imagenet2012_subset.tar.walk import walk
-from tests.shared import direct_reads
+from imagenet2012_subset.errors import ArchiveError
+from imagenet2012_subset.storage import in_step
+from imagenet2012_subset.storage.files import Files
+from imagenet2012_subset.storage.open import find_files
+from imagenet2012_subset.tar.headers import BLOCK, Tar
+from imagenet2012_subset.tar.walk import find_headers, walk_nested, walk_tars
 from tests.shared.tars import (
     END_OF_ARCHIVE,
     FORMATS,
     Entry,
+    TarMember,
+    any_format,
     as_rows,
     by_tarfile,
     entries,
     header,
+    is_tar,
     make_tar,
+    nested_tars,
+    no_tar,
     opened,
+    right_or_an_error,
     sealed,
+    sparse_tar,
     tars,
+    walk_in_pieces,
     walk_one,
+    walk_one_by_one,
     walked,
     whole,
 )
 
-quickly = settings(deadline=None, max_examples=60)
+pytestmark = pytest.mark.usefixtures("platform")
+quickly = settings(deadline=None, max_examples=40)
 
 
 @quickly
 @given(tars())
 def test_finds_what_tarfile_finds(data):
-    assert walked(data) == by_tarfile(data)
+    members = walk_one(data)
+    assert [member[:3] for member in members] == by_tarfile(data)
+    for member in members:
+        before = data[member.offset - BLOCK : member.offset]
+        assert member.header_crc == zlib.crc32(before)
 
 
 @quickly
 @given(st.lists(entries, min_size=1, max_size=5), st.text(max_size=600))
-def test_global_pax_headers_change_nothing_by_a_comment(members, comment):
+def test_a_global_pax_header_with_a_comment_changes_nothing(members, comment):
     data = make_tar(members, tarfile.PAX_FORMAT, pax_headers={"comment": comment})
     assert walked(data) == by_tarfile(data)
 
 
 @pytest.mark.parametrize("setting", [{"path": "renamed"}, {"size": "7"}])
-def test_global_pax_headers_that_set_a_name_or_size_hold_for_plain_members(setting):
+def test_a_global_pax_header_with_a_name_or_size_applies_to_plain_members(setting):
     members = [Entry("a.JPEG", b"1" * 600), Entry("b.JPEG", b"2" * 30)]
     data = make_tar(members, tarfile.PAX_FORMAT, pax_headers=setting)
     assert walked(data) == by_tarfile(data)
@@ -75,19 +87,15 @@ def test_regular_files_of_the_oldest_tars_are_found():
     assert walked(data) == [(b"n01440764_1.JPEG", BLOCK, 5)] == by_tarfile(data)
 
 
-def test_only_regular_files_are_listed():
+def test_only_regular_files_are_listed_and_links_are_counted():
     kinds = [tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE]
     members = [Entry("first", b"1"), *(Entry("x", type=kind) for kind in kinds)]
     data = make_tar([*members, Entry("last", b"2")], tarfile.GNU_FORMAT)
     assert [row[0] for row in walked(data)] == [b"first", b"last"]
-
-
-@quickly
-@given(tars())
-def test_header_crc_is_that_of_the_block_before_the_data(data):
-    for member in walk_one(data):
-        before = data[member.offset - BLOCK : member.offset]
-        assert member.header_crc == zlib.crc32(before)
+    with opened(data) as files:
+        (walk,) = walk_tars(files, [whole(files)])
+    assert walk.num_links == 2
+    assert walk.zeros_at == len(data) - 2 * BLOCK
 
 
 @quickly
@@ -102,101 +110,220 @@ def test_what_follows_the_end_of_the_archive_does_not_count(data, garbage):
 def test_end_of_archive_blocks_may_be_missing(data):
     members = by_tarfile(data)
     assume(members)
-    name, offset, size = members[-1]
-    last = [name, offset, size]
+    _, offset, size = members[-1]
     for end in {offset + size, offset + -(-size // BLOCK) * BLOCK}:
-        found = walked(data[:end])
-        assert found == members
-        assert list(found[-1]) == last
+        assert walked(data[:end]) == members
 
 
 @quickly
-@given(st.lists(tars(max_size=3), max_size=6), st.data())
-def test_number_of_tars_in_flight_changes_nothing(parts, draw):
+@given(st.lists(tars(max_size=3), max_size=6), st.sampled_from([1, 2, 256]), st.data())
+def test_the_number_of_tars_in_step_changes_nothing(parts, num_walks, draw):
     ends = list(itertools.accumulate(map(len, parts)))
     where = [
-        Tar(str(i), end - len(part), end)
+        Tar(str(i), 0, end - len(part), end)
         for i, (part, end) in enumerate(zip(parts, ends, strict=True))
     ]
-    tars_walked = draw.draw(st.permutations(where))
-    with opened(b"".join(parts)) as file:
-
-        def walk_all(in_flight: int) -> dict[Tar, Piece]:
-            pieces = [Piece(file, tar, tar.start, tar.end) for tar in tars_walked]
-            done = list(walk(file, pieces, in_flight=in_flight))
-            assert len(done) == len(pieces)
-            return {piece.tar: piece for piece in done}
-
-        results = [walk_all(in_flight) for in_flight in (1, 2, 8, 256)]
-    for part, tar in zip(parts, where, strict=True):
-        for walked_so in results:
-            piece = walked_so[tar]
-            assert piece.error is None
-            assert piece.members == results[0][tar].members
-        members = as_rows(results[0][tar].members)
-        assert [(m.name, m.offset - tar.start, m.size) for m in members] == (
-            by_tarfile(part)
-        )
-
-
-def test_pieces_come_as_they_are_done():
-    short = make_tar([Entry("one", b"x")], tarfile.GNU_FORMAT)
-    long = make_tar([Entry(str(i), b"x") for i in range(50)], tarfile.GNU_FORMAT)
-    with opened(long + short) as file:
-        pieces = [
-            Piece(file, Tar("long", 0, len(long)), 0, len(long)),
-            Piece(file, Tar("short", len(long), file.size), len(long), file.size),
+    with opened(b"".join(parts)) as files:
+        files.in_step = num_walks
+        walks = walk_tars(files, draw.draw(st.permutations(where)))
+    for walk in walks:
+        part = parts[int(walk.tar.name)]
+        assert by_tarfile(part) == [
+            (m.name, m.offset - walk.tar.start, m.size) for m in as_rows(walk)
         ]
-        assert [piece.tar.name for piece in walk(file, pieces)] == ["short", "long"]
 
 
-def test_an_error_of_one_piece_does_not_keep_the_others_from_their_end():
-    bad = sealed(header("n01440764_1.JPEG", 10_000)) + END_OF_ARCHIVE
-    good = make_tar([Entry(str(i), b"x") for i in range(5)], tarfile.GNU_FORMAT)
-    with opened(bad + good) as file:
-        pieces = [
-            Piece(file, Tar("bad", 0, len(bad)), 0, len(bad)),
-            Piece(file, Tar("good", len(bad), file.size), len(bad), file.size),
+# A long tar is walked in pieces. Where a piece starts, a member's data may look like
+# headers too.
+
+
+def _outcome(walk, *arguments) -> list[TarMember] | str:
+    try:
+        return walk(*arguments)
+    except ArchiveError as error:
+        return error.problem
+
+
+@st.composite
+def tars_with_tars(draw: st.DrawFn) -> bytes:
+    """Tars of many members, some of which contain a tar's bytes, or the end of one.
+
+    A tar that was appended to may have global pax headers anywhere.
+    """
+    data = st.binary(max_size=1500) | tars(max_size=3)
+    rows = st.tuples(data, st.sampled_from([{}, {}, {"comment": "x"}]))
+    stretches = []
+    for rows_drawn in draw(st.lists(st.lists(rows, max_size=12), max_size=3)):
+        tar_format = draw(any_format)
+        options = {}
+        if tar_format == FORMATS["pax"]:
+            headers = [{}, {"comment": "of all"}, {"path": "renamed"}]
+            options = {"pax_headers": draw(st.sampled_from(headers))}
+        members = [
+            Entry(f"member {number}", content, pax_headers=own_headers)
+            for number, (content, own_headers) in enumerate(rows_drawn)
         ]
-        done = {piece.tar.name: piece for piece in walk(file, pieces)}
-    assert "n01440764_1.JPEG takes 10,000 bytes" in done["bad"].error.problem
-    assert done["good"].error is None
-    assert done["good"].members.names == [b"0", b"1", b"2", b"3", b"4"]
+        tar = make_tar(members, tar_format, **options)
+        stretches.append(tar.removesuffix(END_OF_ARCHIVE))
+    return b"".join(stretches) + END_OF_ARCHIVE
 
 
-class _SlowFile(LocalFile):
-    """A disk of which each read takes a hundredth of a second."""
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """Tars with bytes overwritten, and the rest of another one after them."""
+    data = bytearray(draw(tars_with_tars()) + draw(tars_with_tars()))
+    for _ in range(draw(st.integers(0, 3))):
+        at = draw(st.integers(0, len(data) - 1))
+        overwrite = draw(st.binary(min_size=1, max_size=600) | st.just(bytes(BLOCK)))
+        data[at : at + len(overwrite)] = overwrite
+    return bytes(data[: draw(st.integers(0, len(data)) | st.just(len(data)))])
 
-    def read(self, offset: int, size: int) -> bytes:
-        time.sleep(0.01)
-        return super().read(offset, size)
+
+@settings(deadline=None, max_examples=150)
+@given(
+    tars_with_tars() | damaged(),
+    st.sampled_from([0, 1, BLOCK, 3 * BLOCK, 8 * BLOCK]),
+    st.integers(1, 4),
+    st.sampled_from([2, 3, 5, 256]),
+)
+def test_walking_in_pieces_changes_nothing(data, beginning, members, num_walks):
+    with opened(data) as files:
+        expected = _outcome(walk_one_by_one, files)
+        files.in_step = num_walks
+        walks = _outcome(walk_in_pieces, files, beginning, members)
+    assert (walks if isinstance(walks, str) else as_rows(*walks)) == expected
 
 
-def test_progress_of_a_long_tar_comes_while_it_is_walked():
-    data = make_tar([Entry(str(i), b"x") for i in range(40)], tarfile.GNU_FORMAT)
+@pytest.mark.parametrize("setting", [{"path": "renamed"}, {"comment": "of all"}])
+@pytest.mark.parametrize("at", [1, 30, 59])
+def test_a_global_pax_header_far_into_a_tar_applies_to_all_that_follow(setting, at):
+    members = [Entry(f"{number}.JPEG", bytes(700)) for number in range(60)]
+    before = make_tar(members[:at], FORMATS["pax"]).removesuffix(END_OF_ARCHIVE)
+    data = before + make_tar(members[at:], FORMATS["pax"], pax_headers=setting)
+    assert walked(data) == by_tarfile(data)
+
+
+@pytest.mark.parametrize("members_a_piece", [1, 2, 5])
+def test_a_piece_may_start_in_a_tar_in_a_member(members_a_piece):
+    inner = make_tar([Entry(f"inner {i}", b"y" * 300) for i in range(40)], 1)
+    outer = [Entry(f"{i}", inner if i % 3 else b"x") for i in range(30)]
+    data = make_tar(outer, tarfile.GNU_FORMAT)
+    with opened(data) as files:
+        walks = walk_in_pieces(files, members_a_piece=members_a_piece)
+    assert [row[:3] for row in as_rows(*walks)] == by_tarfile(data)
+
+
+@pytest.mark.parametrize("size", [300, 70_000, 900_000])
+def test_a_long_tar_is_walked_in_pieces_and_progress_adds_up(
+    tmp_path, size, monkeypatch
+):
+    monkeypatch.setattr(in_step, "_REPORT_SECONDS", 0)
+    # The next header can be far behind the place where a piece is to start.
+    path = tmp_path / "archive.tar"
+    sparse_tar(path, 400, size)
     steps: list[int] = []
-    with opened(data, _SlowFile) as file:
-        tar = whole(file)
-        piece = Piece(file, tar, tar.start, tar.end)
-        for _ in walk(file, [piece], in_flight=1, on_progress=steps.append):
-            assert sum(steps) == len(data)
-    # 0.4 seconds; what comes at the end alone would be one step.
-    assert len([step for step in steps if step]) >= 4
-    assert max(steps) < len(data) // 2
-
-
-def test_a_walk_that_is_left_leaves_nothing_open(tmp_path):
-    inner = make_tar([Entry(str(i), b"x") for i in range(9)], tarfile.GNU_FORMAT)
-    path = epath.Path(tmp_path / "archive.tar")
-    path.write_bytes(inner * 20)
-    file = direct_reads.open_for_direct_reads(path)
-    before = direct_reads.num_open_files()
-    pieces = [
-        Piece(file, Tar(str(start), start, start + len(inner)), start, 1 << 40)
-        for start in range(0, file.size, len(inner))
+    with Files(find_files([str(path)])) as files:
+        walks = walk_in_pieces(files, 10 * size, 10, on_progress=steps.append)
+    assert [row.name for row in as_rows(*walks)] == [
+        b"n01440764_%d.JPEG" % number for number in range(400)
     ]
-    walked_so_far = walk(file, pieces, in_flight=8)
-    next(walked_so_far)
-    assert direct_reads.num_open_files() == before + 1
-    walked_so_far.close()
-    assert direct_reads.num_open_files() == before
+    assert len(walks) > 30
+    assert max(len(walk.members.names) for walk in walks) < 30
+    assert sum(steps) == path.stat().st_size
+    assert max(steps) < sum(steps) / 2
+
+
+HEADER = sealed(header("n01440764_1.JPEG"))
+
+
+@pytest.mark.parametrize("before", [0, 1, 127, 128, 129, 1000, 2047])
+@pytest.mark.parametrize("start", [0, BLOCK, 3 * BLOCK])
+def test_the_next_header_is_found_up_to_a_megabyte_away(before, start):
+    data = HEADER * (start // BLOCK) + bytes(before * BLOCK) + HEADER + b"\xff" * BLOCK
+    with opened(data) as files:
+        found = find_headers(files, whole(files), [start])
+    assert found == {start + before * BLOCK}
+
+
+def test_a_header_further_away_or_past_the_end_is_not_found():
+    with opened(bytes(2048 * BLOCK) + HEADER) as files:
+        assert not find_headers(files, whole(files), [0])
+        assert find_headers(files, whole(files), [BLOCK]) == {2048 * BLOCK}
+        for rest in (0, 1, BLOCK - 1):
+            tar = Tar("short", 0, 0, 2048 * BLOCK + rest)
+            assert not find_headers(files, tar, [2000 * BLOCK])
+
+
+# Tars of tars.
+
+
+def _inner(number: int, length: int) -> bytes:
+    members = [Entry(f"{number}/{i}", bytes([i]) * (i * 99)) for i in range(length)]
+    return make_tar(members, tarfile.GNU_FORMAT)
+
+
+@pytest.mark.parametrize("num_walks", [1, 2, 3, 256])
+@pytest.mark.parametrize("first", ["1.tar", "README"])
+def test_members_come_in_file_order_and_progress_adds_up(num_walks, first):
+    lengths = [9, 0, 3, 1, 30, 0, 2]
+    members = [
+        Entry(first, _inner(99, 2)),
+        *(Entry(f"{n}.tar", _inner(n, length)) for n, length in enumerate(lengths)),
+        Entry("empty.tar"),
+        Entry("LICENSE", b"x" * 700),
+        Entry("last.tar", _inner(100, 1)),
+    ]
+    data = make_tar(members, tarfile.PAX_FORMAT)
+    steps: list[int] = []
+    with opened(data) as files:
+        files.in_step = num_walks
+        walks = walk_nested(files, whole(files), is_tar, steps.append)
+    assert sum(steps) == len(data)
+    found = [[name.decode() for name in walk.members.names] for walk in walks]
+    inner = [[f"{n}/{i}" for i in range(length)] for n, length in enumerate(lengths)]
+    outer = [["LICENSE"], ["99/0", "99/1"]]
+    if first == "README":
+        outer = [["README", "LICENSE"]]
+    assert found == [*outer, *inner, [], ["100/0"]]
+    for name, offset, size, _ in as_rows(*walks):
+        if b"/" in name:
+            number = int(name.rpartition(b"/")[2])
+            assert data[offset : offset + size] == bytes([number]) * (number * 99)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    nested_tars(),
+    st.lists(st.tuples(st.integers(0, 1 << 16), st.binary(min_size=1, max_size=9))),
+    st.sampled_from([0, 1, BLOCK, 4 * BLOCK]),
+    st.sampled_from([2, 3, 256]),
+)
+def test_how_much_is_walked_first_changes_nothing(made, damage, beginning, num_walks):
+    data = bytearray(made[1])
+    for at, there in damage:
+        data[at % len(data) : at % len(data) + len(there)] = there
+    with opened(bytes(data)) as files:
+
+        def rows(num_walks: int) -> list[TarMember]:
+            files.in_step = num_walks
+            return as_rows(*walk_in_pieces(files, beginning, 2, is_tar))
+
+        in_steps = right_or_an_error(num_walks, rows)
+        assert in_steps == right_or_an_error(1, rows)
+
+
+def test_tars_after_a_long_file_are_found(tmp_path):
+    # The beginning, which decides how to walk the rest, contains no tar.
+    path = tmp_path / "archive.tar"
+    with path.open("wb") as output:
+        output.write(sealed(header("README", 9 << 20)))
+        output.seek(BLOCK + (9 << 20))
+        output.write(make_tar([Entry("7.tar", _inner(7, 5)), Entry("8.tar")], 1))
+    steps: list[int] = []
+    with Files(find_files([str(path)])) as files:
+        walks = walk_nested(files, whole(files), is_tar, steps.append)
+        flat = walk_nested(files, whole(files), no_tar)
+    names = [b"README", *(b"7/%d" % i for i in range(5))]
+    assert [row.name for row in as_rows(*walks)] == names
+    assert [row.name for row in as_rows(*flat)] == [b"README", b"7.tar", b"8.tar"]
+    assert sum(steps) == path.stat().st_size
