@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import time
 from collections.abc import Callable, Generator
 
@@ -60,17 +61,18 @@ class Walks:
           ArchiveError: if a walk raises it, or a file cannot be read.
         """
         if files_module.HAS_ADVICE or self.depth_first:
-            self._run(self._in_step)
+            self._run_in_step()
         else:
             self._run_in_threads()
         self._report()
 
-    def _run(self, in_step: int) -> None:
-        files, prefetch = self._files, in_step > 1
+    def _run_in_step(self) -> None:
+        files, prefetch = self._files, self._in_step > 1
         next_report = time.monotonic() + _REPORT_SECONDS
         walking: list[tuple[Walk, Range]] = []
-        while not self._stopped:
-            while len(walking) < in_step and (walk := self._next_walk()):
+        while True:
+            while len(walking) < self._in_step and self._waiting:
+                walk = self._waiting.pop()
                 if (needed := next(walk, None)) is not None:
                     if prefetch:
                         files.prefetch(*needed)
@@ -91,22 +93,29 @@ class Walks:
                 self._report()
                 next_report = time.monotonic() + _REPORT_SECONDS
 
-    def _next_walk(self) -> Walk | None:
-        try:
-            return self._waiting.pop()
-        except IndexError:  # Another thread may have taken the last one.
-            return None
-
     def _run_in_threads(self) -> None:
         threads = files_module.PREFETCH_THREADS
+        running: set[concurrent.futures.Future[None]] = set()
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             try:
-                while self._waiting:
-                    running = [pool.submit(self._run, 1) for _ in range(threads)]
-                    for future in concurrent.futures.as_completed(running):
+                while self._waiting or running:
+                    while self._waiting and len(running) < threads:
+                        running.add(pool.submit(self._run_alone, self._waiting.pop()))
+                    # A walk may add others before it ends.
+                    done, running = concurrent.futures.wait(
+                        running, _REPORT_SECONDS, concurrent.futures.FIRST_COMPLETED
+                    )
+                    for future in done:
                         future.result()
+                    self._report()
             finally:
                 self._stopped = True
+
+    def _run_alone(self, walk: Walk) -> None:
+        with contextlib.suppress(StopIteration):
+            needed = next(walk)
+            while not self._stopped:
+                needed = walk.send(self._files.read(*needed))
 
     def _report(self) -> None:
         if self._on_progress:

@@ -1,0 +1,133 @@
+"""Walks run in step, or in threads where nothing prefetches."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from imagenet2012_subset.storage import files as files_module, in_step
+from imagenet2012_subset.storage.files import Files, Range
+from imagenet2012_subset.storage.in_step import Walk, Walks
+from imagenet2012_subset.storage.open import find_files
+
+pytestmark = pytest.mark.usefixtures("platform")
+
+
+@pytest.fixture
+def files(tmp_path) -> Files:
+    path = tmp_path / "numbers"
+    path.write_bytes(bytes(range(256)))
+    return Files(find_files([str(path)]))
+
+
+def _walk(walks: Walks, found: list[list[int]], start: int, length: int) -> Walk:
+    mine: list[int] = []
+    for at in range(start, start + length):
+        data = yield Range(0, at, 1)
+        mine += data
+        walks.passed += 1
+    found.append(mine)
+
+
+@pytest.mark.parametrize("num_walks", [0, 1, 3, 40])
+@pytest.mark.parametrize("width", [1, 2, 256])
+def test_each_walk_is_sent_the_bytes_that_it_needs(files, num_walks, width):
+    files.in_step = width
+    progress: list[int] = []
+    found: list[list[int]] = []
+    walks = Walks(files, progress.append)
+    assert walks.depth_first == (width == 1)
+    for start in range(num_walks):
+        walks.add(_walk(walks, found, start, start))
+    walks.run()
+    assert sorted(found) == [[*range(n, 2 * n)] for n in range(num_walks)]
+    assert sum(progress) == walks.passed == sum(range(num_walks))
+
+
+def test_only_so_many_walks_run_in_step_and_their_ranges_are_prefetched(
+    files, monkeypatch
+):
+    if not files_module.HAS_ADVICE:
+        pytest.skip("threads need no prefetching")
+    files.in_step = 3
+    events: list[str] = []
+    for name in ("prefetch", "read"):
+        call = getattr(files, name)
+
+        def note(*extent, name=name, call=call):
+            events.append(name)
+            return call(*extent)
+
+        monkeypatch.setattr(files, name, note)
+    walks = Walks(files)
+    for _ in range(5):
+        walks.add(_walk(walks, [], 0, 4))
+    walks.run()
+    assert events[:6] == ["prefetch"] * 3 + ["read", "prefetch", "read"]
+    assert events.count("prefetch") == events.count("read") == 20
+
+
+def test_walks_that_a_walk_adds_run_beside_it(files):
+    # Each of them waits until all have started.
+    barrier = threading.Barrier(8 if not files_module.HAS_ADVICE else 1)
+    walks = Walks(files)
+    found: list[list[int]] = []
+
+    def inner() -> Walk:
+        yield Range(0, 0, 1)
+        barrier.wait(20)
+        yield from _walk(walks, found, 0, 3)
+
+    def outer() -> Walk:
+        yield Range(0, 0, 1)
+        time.sleep(0.1)  # Until other threads would find nothing to do.
+        for _ in range(7):
+            walks.add(inner())
+            yield Range(0, 0, 1)
+        barrier.wait(20)
+
+    walks.add(outer())
+    walks.run()
+    assert found == [[0, 1, 2]] * 7
+
+
+def test_an_error_stops_the_other_walks(files):
+    walks = Walks(files)
+    ended = threading.Event()
+
+    def endless() -> Walk:
+        try:
+            while True:
+                yield Range(0, 0, 1)
+        finally:
+            ended.set()
+
+    def failing() -> Walk:
+        yield Range(0, 0, 1)
+        raise ZeroDivisionError
+
+    walks.add(endless())
+    walks.add(failing())
+    with pytest.raises(ZeroDivisionError):
+        walks.run()
+    del walks
+    assert ended.wait(60)
+
+
+def test_progress_is_reported_while_walks_run(files, monkeypatch):
+    monkeypatch.setattr(in_step, "_REPORT_SECONDS", 0.01)
+    progress: list[int] = []
+    walks = Walks(files, progress.append)
+
+    def slow() -> Walk:
+        for _ in range(20):
+            yield Range(0, 0, 1)
+            time.sleep(0.005)
+            walks.passed += 1
+
+    walks.add(slow())
+    walks.run()
+    assert sum(progress) == 20
+    assert len([step for step in progress if step]) >= 3
