@@ -245,6 +245,7 @@ class ReadsAhead:
 
     def __init__(self, read: Callable[[Range], bytes], threads: int = PREFETCH_THREADS):
         self._read = read
+        self._threads = threads
         self._pool = concurrent.futures.ThreadPoolExecutor(threads)
         self._started: dict[Range, concurrent.futures.Future[bytes]] = {}
 
@@ -258,9 +259,10 @@ class ReadsAhead:
         return started.result() if started else self._read(extent)
 
     def close(self) -> None:
-        """Forgets what was started."""
+        """Forgets what was started, and ends the threads until they are needed."""
         self._started.clear()
         self._pool.shutdown(cancel_futures=True)
+        self._pool = concurrent.futures.ThreadPoolExecutor(self._threads)
 
 
 def read_in_order(files: Files, ranges: Sequence[Range]) -> Iterator[bytes]:
