@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import os
 import re
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -22,9 +24,8 @@ class SubsetConfig(tfds.core.BuilderConfig):
       subset_list: path or URL of a text file with a training image's name on each
         line.
       training_images: how many names the list must have; None for any number.
-      validation_images: how many images the validation archive must hold, numbered
-        from 1. Fewer than the original's 50,000 make a smaller dataset for trying
-        things out.
+      validation_images: how many validation images there must be, numbered from 1.
+        Fewer than the original's 50,000 make a smaller dataset for trying things out.
     """
 
     description: str | None = None
@@ -36,32 +37,60 @@ class SubsetConfig(tfds.core.BuilderConfig):
         """Checks the values.
 
         Raises:
-          ValueError: if one of them cannot be, such as a name with a slash.
+          TypeError: if an argument has the wrong type.
+          ValueError: if a value is impossible, such as a name with a slash.
         """
-        self.subset_list = os.fspath(self.subset_list)
+        if not isinstance(self.name, str):
+            raise _wrong_type("name", self.name, "a string")
         if not _NAME.fullmatch(self.name):
             raise ValueError(
                 f"SubsetConfig's name becomes a folder: {self.name!r} should be "
                 "letters, digits, '_', '.' and '-'"
             )
+        try:
+            self.subset_list = os.fspath(self.subset_list)
+        except TypeError as error:
+            expected = "a path or URL"
+            raise _wrong_type("subset_list", self.subset_list, expected) from error
         if not self.subset_list:
             raise ValueError(
                 f"SubsetConfig {self.name!r} has no subset_list: give the path or URL "
                 "of a file with a training image's name on each line"
             )
+        self.validation_images = _integer("validation_images", self.validation_images)
         if not 1 <= self.validation_images <= NUM_VALIDATION_IMAGES:
             raise ValueError(
-                f"SubsetConfig's validation_images is {self.validation_images}: there "
-                f"are 1 to {NUM_VALIDATION_IMAGES:,}"
+                f"SubsetConfig's validation_images is {self.validation_images}: it "
+                f"must be 1 to {NUM_VALIDATION_IMAGES:,}"
             )
+        if self.training_images is not None:
+            self.training_images = _integer("training_images", self.training_images)
+            if self.training_images < 1:
+                raise ValueError(
+                    f"SubsetConfig's training_images is {self.training_images}: it "
+                    "must be positive, or None for any number"
+                )
         if self.description is None:
             self.description = f"Training images listed in {self.subset_list}."
 
     def __str__(self) -> str:
-        """TFDS shows it in the first line that a user reads."""
+        """TFDS prints it in the first line that a user reads."""
         return f"{self.name}, the training images listed in {self.subset_list}"
 
     @property
     def is_remote(self) -> bool:
-        """Whether the list is to be downloaded."""
+        """Whether the list must be downloaded."""
         return self.subset_list.startswith(("http://", "https://", "ftp://"))
+
+
+def _integer(argument: str, value: Any) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError("a bool is not a number of images")
+        return operator.index(value)
+    except TypeError as error:
+        raise _wrong_type(argument, value, "an integer") from error
+
+
+def _wrong_type(argument: str, value: Any, expected: str) -> TypeError:
+    return TypeError(f"SubsetConfig's {argument} is {value!r}: it must be {expected}")

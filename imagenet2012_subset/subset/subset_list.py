@@ -27,7 +27,8 @@ PUBLISHED_FINGERPRINTS = {
 
 _FORMAT = (
     "A subset list has one training image a line, such as n01440764_18.JPEG "
-    "(.JPEG may be missing, n01440764/ may stand before it)"
+    "(optional: a folder before it, as in n01440764/n01440764_18.JPEG; the synset "
+    "after it, as in n01440764_18_n01440764.JPEG; no .JPEG)"
 )
 
 
@@ -142,12 +143,12 @@ def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:
     """Returns the names in a subset list, as ImageNet writes them, in list order.
 
     The path may start with `~`. Lines may end in LF or CRLF, the file may start with a
-    byte order mark, and blank lines do not count. A name may stand with or without
-    `.JPEG`, and with folders before it.
+    byte order mark, and blank lines do not count. A name may omit `.JPEG`, have folders
+    before it and have its wnid appended, as the folders of a source may have.
 
     Raises:
       SubsetListError: if the file cannot be read or is empty, or if a line names no
-        training image of the 1,000 synsets, or one that an earlier line named.
+        training image of the 1,000 synsets, contradicts itself, or repeats a name.
     """
     path = epath.Path(os.path.expanduser(subset_list))
     try:
@@ -161,16 +162,30 @@ def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not (entry := line.strip()):
             continue
-        name = entry.replace("\\", "/").rpartition("/")[2]
+        where = f"line {number} ({_short(entry)!r})"
+        *folders, name = entry.replace("\\", "/").split("/")
         if not name.endswith(".JPEG"):
             name += ".JPEG"
+        parsed = names.parse_path(name.encode())
+        appended = None
+        if parsed and parsed.appended:
+            name, appended = parsed.name.decode(), parsed.appended.decode()
         if names.training_wnid(name) is None:
-            problem = f"line {number} ({_short(entry)!r}) names no training image"
+            problem = f"{where} names no training image"
             if names.validation_number(name) is not None:
                 problem += " but one of the validation set"
             else:
                 problem += " of ILSVRC 2012's 1,000 synsets"
             raise SubsetListError(path, problem, _FORMAT)
+        claims = [folder for folder in folders if names.is_wnid(folder)]
+        for claimed in [*claims, appended] if appended else claims:
+            if wnid := names.mismatched_wnid(name, claimed):
+                raise SubsetListError(
+                    path,
+                    f"{where} contradicts itself: it says {claimed}, but {name} "
+                    f"belongs to {wnid}",
+                    "Find out which image it is, and correct the line",
+                )
         if name in line_of:
             raise SubsetListError(
                 path,

@@ -50,6 +50,7 @@ def test_all_ways_to_write_a_list_give_the_same_names(stems: Sequence[str], draw
         text += draw.draw(st.sampled_from(["", "\n", "\r\n", " \n\n"]))
         text += draw.draw(st.sampled_from(["", " ", "\t"]))
         text += _folder(draw, stem) + stem
+        text += draw.draw(st.sampled_from(["", f"_{stem.partition('_')[0]}"]))
         text += draw.draw(st.sampled_from(["", ".JPEG"]))
         text += draw.draw(st.sampled_from(["\n", "\r\n", " \r\n"]))
     if draw.draw(st.booleans()):
@@ -137,6 +138,27 @@ def test_a_validation_image_is_an_error_that_says_so(folder):
     problem = _error(f"n01440764_1.JPEG\n{folder}ILSVRC2012_val_00000001.JPEG\n")
     assert "line 2" in problem
     assert problem.endswith("but one of the validation set")
+
+
+@pytest.mark.parametrize(
+    ("line", "claimed", "truth"),
+    [
+        ("n13037406/n01440764_3.JPEG", "n13037406", "n01440764"),
+        ("n13037406/n01440764_3", "n13037406", "n01440764"),
+        ("train/n13037406/n01440764_3.JPEG", "n13037406", "n01440764"),
+        ("n13037406/train/n01440764_3.JPEG", "n13037406", "n01440764"),
+        ("train\\n13037406\\n01440764_3.JPEG", "n13037406", "n01440764"),
+        ("n99999999/n01440764_3.JPEG", "n99999999", "n01440764"),
+        ("n01440764_3_n13037406.JPEG", "n13037406", "n01440764"),
+        ("n01440764_3_n13037406", "n13037406", "n01440764"),
+        ("n01440764/n01440764_3_n13037406.JPEG", "n13037406", "n01440764"),
+        ("n13037406/n01440764_3_n01440764.JPEG", "n13037406", "n01440764"),
+    ],
+)
+def test_a_line_that_contradicts_itself_is_an_error_that_shows_it(line, claimed, truth):
+    problem = _error(f"n01440764_1.JPEG\n\n{line}\n")
+    assert problem.startswith(f"line 3 ({line!r}) contradicts itself")
+    assert f"it says {claimed}, but n01440764_3.JPEG belongs to {truth}" in problem
 
 
 @settings(deadline=None)
