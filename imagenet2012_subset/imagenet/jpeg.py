@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow_datasets as tfds
 
 from imagenet2012_subset.errors import first_line
+from imagenet2012_subset.file_types import START_BYTES, FileType, file_type
 
 # The training images that are not RGB JPEGs. Since its version 3.0.0 TFDS's ImageNet
 # stores them as if they were.
@@ -21,7 +22,7 @@ CMYK_IMAGES = frozenset(
 )
 PNG_IMAGES = frozenset({"n02105855_2933.JPEG"})
 
-_START_OF_IMAGE = b"\xff\xd8\xff"
+START_OF_IMAGE = b"\xff\xd8\xff"
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = b"\xff\xd9"
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -41,21 +42,30 @@ def to_rgb_jpeg(name: str, data: bytes) -> bytes:
     return data
 
 
-def defect(name: str, data: bytes) -> str | None:
+def defect(name: str, data: bytes, *, stores_converted: bool = False) -> str | None:
     """Returns what is wrong with an image's bytes; None if they are an image.
 
     The structure decides, which costs microseconds: a JPEG has segments from its start
-    to its first scan, and an end marker after that. A JPEG without one is cut off, even
-    where a decoder makes do. What has no such segments is decoded in full, and only
-    what does not decode is called defective.
+    to its first scan, and an end marker after that. A JPEG without an end marker is cut
+    off, even if a decoder accepts it. Only a JPEG without such segments is decoded.
+
+    Args:
+      name: what ImageNet calls the image. One of them is a PNG.
+      data: its bytes.
+      stores_converted: whether the CMYK images and the PNG are RGB JPEGs already.
     """
     if not data:
         return "is empty"
     if not data.strip(b"\0"):
-        return "holds nothing but zeros"
+        return "contains only zeros"
+    if problem := wrong_format(name, data, stores_converted=stores_converted):
+        return problem
     # What is converted has to convert: its conversion's error would not name the image.
-    if is_converted(name) and (error := _conversion_error(name, data)):
-        return error
+    if not stores_converted and is_converted(name):
+        if error := _conversion_error(name, data):
+            return error
+        if not data.startswith(START_OF_IMAGE):
+            return None
     if not (scan_start := _first_scan(data)):
         return _decoding_error(data)
     # In a scan FF stands for itself only before 00: this is no image data.
@@ -64,9 +74,32 @@ def defect(name: str, data: bytes) -> str | None:
     return None
 
 
+def wrong_format(
+    name: str, data: bytes, *, stores_converted: bool = False
+) -> str | None:
+    """Returns which format an image has if ImageNet's image has another one.
+
+    Args:
+      name: what ImageNet calls the image.
+      data: its first bytes, or all.
+      stores_converted: as for `defect`.
+    """
+    if data.startswith(START_OF_IMAGE):
+        return None
+    found = file_type(data[:START_BYTES])
+    if found is FileType.PNG and name in PNG_IMAGES and not stores_converted:
+        return None
+    what = found.value if found else f"of an unknown format ({_hexadecimal(data)} ...)"
+    return f"is {what}, not a JPEG"
+
+
+def _hexadecimal(data: bytes) -> str:
+    return data[:4].hex(" ").upper()
+
+
 def _first_scan(data: bytes) -> int | None:
     """Returns where a JPEG's pixels start; None if no such structure leads there."""
-    if not data.startswith(_START_OF_IMAGE):
+    if not data.startswith(START_OF_IMAGE):
         return None
     position = 2
     while position + 4 <= len(data) and data[position] == 0xFF:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy.typing as npt
 from etils import epath
 
+from imagenet2012_subset.errors import DatasetError
 from imagenet2012_subset.imagenet import jpeg, names
 from imagenet2012_subset.sources.source import Entries, Entry, Source, decoded
+
+# Where one image has the wrong format, this many are compared.
+_SAMPLE = 500
 
 
 class Image(NamedTuple):
@@ -83,8 +88,28 @@ class Images:
 
     def _image(self, entry: Entry, data: bytes) -> Image:
         name = entry.name
-        converts = jpeg.is_converted(name) and not self.source.stores_converted
-        if problem := jpeg.defect(name, data):
+        stores_converted = self.source.stores_converted
+        if problem := jpeg.defect(name, data, stores_converted=stores_converted):
+            if jpeg.wrong_format(name, data, stores_converted=stores_converted):
+                problem += self._others_of_wrong_format()
             raise self.source.damaged(entry, problem)
-        stored = jpeg.to_rgb_jpeg(name, data) if converts else data
+        stored = data if stores_converted else jpeg.to_rgb_jpeg(name, data)
         return Image(name, names.wnid(name), stored)
+
+    def _others_of_wrong_format(self) -> str:
+        """Returns how many of a sample of the images are not JPEGs, for an error."""
+        step = max(1, len(self) // _SAMPLE)
+        sample = self.entries.take(range(0, len(self), step))
+        num_wrong = num_read = 0
+        # Damage of another kind ends the sample: it must not replace the error.
+        with contextlib.suppress(DatasetError):
+            for entry, data in zip(
+                sample, self.source.read_images(sample), strict=True
+            ):
+                num_read += 1
+                num_wrong += not data.startswith(jpeg.START_OF_IMAGE) and (
+                    entry.name not in jpeg.PNG_IMAGES
+                )
+        if num_wrong < 2:
+            return ""
+        return f"; of {num_read:,} images compared, {num_wrong:,} are not JPEGs"

@@ -86,13 +86,48 @@ def test_the_png_among_the_training_images_has_no_defect():
     assert jpeg.defect(PNG, data[: len(data) // 2]) is not None
 
 
+@pytest.mark.parametrize("name", [NAME, CMYK[0], PNG])
+@pytest.mark.parametrize(
+    ("image_format", "what"),
+    [
+        ("GIF", "a GIF image"),
+        ("WEBP", "a WebP image"),
+        ("BMP", "a BMP image"),
+        ("TIFF", "a TIFF image"),
+        ("PNG", "a PNG image"),
+    ],
+)
+def test_an_image_in_another_format_is_defective(name, image_format, what):
+    data = _encode(_pixels(1, 30, 20), image_format)
+    if (name, image_format) == (PNG, "PNG"):
+        assert jpeg.defect(name, data) is None
+    else:
+        assert jpeg.defect(name, data) == f"is {what}, not a JPEG"
+
+
+def test_a_source_that_stores_converted_images_has_jpegs_only():
+    png = _encode(_pixels(1, 30, 20), "PNG")
+    assert jpeg.defect(PNG, png, stores_converted=True) == "is a PNG image, not a JPEG"
+    for name in (PNG, CMYK[0]):
+        data = jpeg.to_rgb_jpeg(PNG, png)
+        assert jpeg.defect(name, data, stores_converted=True) is None
+        cut = jpeg.defect(name, data[:-2], stores_converted=True)
+        assert cut.startswith("is cut off")
+
+
+def test_bytes_of_no_known_format_are_shown():
+    assert jpeg.defect(NAME, b"\x01\xab\x00\xffrest") == (
+        "is of an unknown format (01 AB 00 FF ...), not a JPEG"
+    )
+
+
 def test_an_empty_file_is_said_to_be_empty():
     assert jpeg.defect(NAME, b"") == "is empty"
 
 
 @pytest.mark.parametrize("size", [1, 511, 100_000])
-def test_a_file_of_zeros_is_said_to_hold_zeros(size):
-    assert jpeg.defect(NAME, bytes(size)) == "holds nothing but zeros"
+def test_a_file_of_zeros_is_said_to_contain_zeros(size):
+    assert jpeg.defect(NAME, bytes(size)) == "contains only zeros"
 
 
 @settings(deadline=None)
@@ -111,11 +146,16 @@ def test_what_cannot_be_converted_is_defective_however_it_looks(name):
     assert jpeg.defect(name, skeleton).startswith("does not decode as an image")
 
 
-@pytest.mark.parametrize("data", [b"<html>404</html>", b"n01440764_1.JPEG\n"])
-def test_a_text_is_defective_and_the_reason_fits_one_line(data):
-    problem = jpeg.defect(NAME, data)
-    assert problem.startswith("does not decode as an image")
-    assert "\n" not in problem
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"<html>404</html>", "a web page"),
+        (b'{"error": 404}', "a JSON text"),
+        (b"n01440764_1.JPEG\n", "a text file"),
+    ],
+)
+def test_a_text_is_defective(data, what):
+    assert jpeg.defect(NAME, data) == f"is {what}, not a JPEG"
 
 
 @settings(deadline=None, max_examples=200)
@@ -129,9 +169,10 @@ def test_damage_gives_a_reason_or_nothing_but_never_an_exception(data, changes):
         problem = jpeg.defect(name, bytes(damaged))
         if problem is not None:
             assert re.match(
-                "is empty|is cut off|holds nothing|does not decode"
+                "is empty|is cut off|contains only|does not decode|is .* not a JPEG"
                 if name == NAME
-                else "is empty|is cut off|holds nothing|does not decode|cannot be conv",
+                else "is .* not a JPEG|is empty|is cut off|contains only|does not "
+                "decode|cannot be conv",
                 problem,
             )
         elif jpeg.is_converted(name):
@@ -181,6 +222,10 @@ def test_what_tfds_converts_is_converted_alike_and_what_it_cannot_is_defective(
     in_tfds = (
         tfds.core.utils.png_to_jpeg if name == PNG else tfds.core.utils.jpeg_cmyk_to_rgb
     )
+    if image_format != "JPEG" and (name, image_format) != (PNG, "PNG"):
+        what = f"is a {image_format} image, not a JPEG"
+        assert jpeg.defect(name, data) == what
+        return
     try:
         expected = bytes(in_tfds(data))
     except Exception:
