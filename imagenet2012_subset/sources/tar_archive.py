@@ -148,6 +148,9 @@ class TarArchive(Source):
         # The header is read together with its image, so that a wrong index or a changed
         # archive is noticed at no cost.
         found = list(entries)
+        for entry in found:
+            if entry.offset < BLOCK:
+                raise self._is_another(entry)
         ranges = [
             Range(entry.file, entry.offset - BLOCK, BLOCK + entry.size)
             for entry in found

@@ -1,88 +1,424 @@
-"""A tar as a source: what it reads is what was found, or an error."""
+"""A tar as a source: images are where their bytes are, and what is read was found."""
 
 from __future__ import annotations
 
-import dataclasses
+import hashlib
+import io
+import os
+import pathlib
+import pickle
+import tarfile
+import tempfile
 import zlib
 
+import numpy as np
 import pytest
 from etils import epath
+from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.imagenet.originals import TRAINING
-from imagenet2012_subset.sources.source import Entries
-from imagenet2012_subset.sources.tar_archive import TarArchive
-from imagenet2012_subset.sources.tar_index import seal
-from imagenet2012_subset.storage.open import open_file
+from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.sources import tar_archive
+from imagenet2012_subset.sources.source import Index, decoded
+from imagenet2012_subset.sources.tar_archive import TarArchive, seal
 from imagenet2012_subset.tar.headers import BLOCK
 from tests.shared import archives
+from tests.shared.tars import (
+    END_OF_ARCHIVE,
+    Entry,
+    header,
+    make_tar,
+    nested_tars,
+    right_or_an_error,
+    sealed,
+    sparse_tar,
+)
 
-FILES = [(f"n01440764_{n}.JPEG", archives.jpeg(n)) for n in range(5)]
+pytestmark = pytest.mark.usefixtures("platform")
+quickly = settings(deadline=None, max_examples=40)
 
-
-@pytest.fixture
-def source(tmp_path) -> TarArchive:
-    path = epath.Path(tmp_path / "archive.tar")
-    path.write_bytes(archives.tar_bytes(FILES))
-    return TarArchive(open_file(path), TRAINING)
-
-
-def _read(source: TarArchive, entries: Entries) -> list[bytes]:
-    return [bytes(data) for data in source.read_in_order(entries)]
-
-
-def test_each_entry_is_read_as_it_lies_there(source):
-    entries = source.index().entries
-    assert _read(source, entries) == [data for _, data in FILES]
-    assert _read(source, entries.take([4, 0])) == [FILES[4][1], FILES[0][1]]
-
-
-def test_entries_are_looked_up_by_name(source):
-    found = source.look_up(["n01440764_3.JPEG", "n01440764_0.JPEG", "n01440764_9.JPEG"])
-    assert [entry.name for entry in found] == ["n01440764_0.JPEG", "n01440764_3.JPEG"]
-
-
-def test_names_exchanged_are_noticed(source):
-    entries = source.index().entries
-    exchanged = dataclasses.replace(entries, names=entries.names[::-1])
-    with pytest.raises(ArchiveError, match=r"no longer has n01440764_4\.JPEG at"):
-        _read(source, exchanged)
+# In each form the image's name is in another place of the headers.
+LONG = f"{'d' * 60}/{'e' * 60}/"
+FORMS = {
+    "plain": (tarfile.GNU_FORMAT, ""),
+    "ustar prefix": (tarfile.USTAR_FORMAT, LONG),
+    "GNU long name": (tarfile.GNU_FORMAT, LONG),
+    "GNU longest name": (tarfile.GNU_FORMAT, LONG.ljust((64 << 10) - 30, "f") + "/"),
+    "pax": (tarfile.PAX_FORMAT, LONG),
+    "pax, not ASCII": (tarfile.PAX_FORMAT, "Ünï/"),
+}
+IMAGES = {
+    archives.validation_name(n): archives.jpeg(n, (30 + 7 * n, 30)) for n in range(1, 5)
+}
 
 
-def test_names_exchanged_with_a_seal_that_fits_are_noticed(source):
-    # Whatever an index says, the name in the header has to be the image's.
-    entries = source.index().entries
-    content = source.path.read_bytes()
-    names = entries.names[::-1]
-    seals = [
-        seal(name, zlib.crc32(content[offset - BLOCK : offset]))
-        for name, offset in zip(names.tolist(), entries.offsets.tolist(), strict=True)
+def _archive(folder: str | os.PathLike[str], data: bytes | None = None) -> TarArchive:
+    """Opens an archive whose index is saved, after it was written."""
+    path = epath.Path(folder) / VALIDATION.file_name
+    if data is not None:
+        path.write_bytes(data)
+    return TarArchive(path, VALIDATION, epath.Path(folder) / "cache")
+
+
+def _read(source: TarArchive) -> dict[str, bytes]:
+    entries = source.index.entries
+    return dict(zip(decoded(entries.names), source.read_images(entries), strict=True))
+
+
+# What an archive contains.
+
+
+def _indexed(data: bytes) -> Index:
+    with tempfile.TemporaryDirectory() as folder:
+        path = epath.Path(folder) / "archive.tar"
+        path.write_bytes(data)
+        return TarArchive(path, TRAINING).index
+
+
+def _named_bytes(found: Index, data: bytes) -> list[tuple[str, bytes]]:
+    return [
+        (entry.name, data[entry.offset : entry.offset + entry.size])
+        for entry in found.entries
     ]
-    forged = Entries.from_columns(
-        names.tolist(), [0] * 5, entries.offsets.tolist(), entries.sizes.tolist(), seals
+
+
+@quickly
+@given(nested_tars())
+def test_each_image_is_found_where_its_bytes_are(made):
+    images, data, num_others = made
+    found = _indexed(data)
+    assert _named_bytes(found, data) == [(e.name, e.data) for e in images]
+    assert found.num_others == num_others
+    assert len(found.others) == min(num_others, 5)
+
+
+def test_a_long_archive_is_indexed_whole(tmp_path):
+    # 20 MB are long enough to be walked in pieces.
+    path = tmp_path / "archive.tar"
+    sparse_tar(path, 20_000, BLOCK)
+    found = TarArchive(epath.Path(path), TRAINING).index
+    assert decoded(found.entries.names) == [
+        f"n01440764_{i}.JPEG" for i in range(20_000)
+    ]
+    starts = [BLOCK + 2 * BLOCK * number for number in range(20_000)]
+    assert found.entries.offsets.tolist() == starts
+
+
+def test_only_the_first_other_files_are_named():
+    names = [f"folder/{i}.txt" for i in range(9)]
+    found = _indexed(archives.tar_bytes([(name, b"") for name in names]))
+    assert (found.num_others, found.others) == (9, tuple(names[:5]))
+
+
+HIDDEN = ["..x/", "./._x/", ".hidden/", "x/.y/", "@eaDir/", "__MACOSX/", "a/__MACOSX/"]
+HIDDEN += ["PaxHeaders.1/", "a/PaxHeaders/"]
+VISIBLE = ["", "./", "../", "train/", "a.b/", "xPaxHeaders/", "x__MACOSX/"]
+
+
+@pytest.mark.parametrize("folder", HIDDEN + VISIBLE)
+def test_what_is_in_hidden_folders_does_not_count(folder):
+    data = archives.tar_bytes([(f"{folder}n01440764_1.JPEG", b"x")])
+    assert len(_indexed(data).entries) == (folder in VISIBLE)
+    outer = archives.tar_bytes([(f"{folder}n01440764.tar", data)])
+    assert len(_indexed(outer).entries) == (folder in VISIBLE)
+
+
+def test_a_member_called_tar_must_be_one():
+    with pytest.raises(ArchiveError, match="no valid tar header"):
+        _indexed(archives.tar_bytes([("n01440764.tar", b"<html>" * 200)]))
+    with pytest.raises(ArchiveError, match="a header takes 512 bytes"):
+        _indexed(archives.tar_bytes([("short.tar", b"x" * 100), ("next", b"")]))
+
+
+@pytest.mark.parametrize("after", ["n01440764_1.JPEG", "folder/" * 40 + "README"])
+def test_an_empty_tar_contains_nothing(after):
+    data = archives.tar_bytes([("empty.tar", b""), (after, b"x"), ("empty2.tar", b"")])
+    assert len(_indexed(data).entries) + _indexed(data).num_others == 1
+
+
+def test_a_member_that_reaches_past_its_inner_tar_is_an_error():
+    inner = sealed(header("n01440764_1.JPEG", 2 * BLOCK)) + bytes(BLOCK)
+    data = archives.tar_bytes([("n01440764.tar", inner), ("other", bytes(9 * BLOCK))])
+    with pytest.raises(ArchiveError, match=r"n01440764\.tar ends at byte 1,536"):
+        _indexed(data)
+
+
+@settings(deadline=None, max_examples=100)
+@given(nested_tars(), st.data())
+def test_a_cut_gives_an_error_or_the_images_before_it(made, draw):
+    images, data, _ = made
+    length = draw.draw(st.integers(0, len(data)))
+    found = right_or_an_error(data[:length], _indexed)
+    if found is not None:
+        complete = [(e.name, e.data) for e in images]
+        assert all(image in complete for image in _named_bytes(found, data[:length]))
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    nested_tars(),
+    st.lists(
+        st.tuples(st.integers(0, 1 << 20), st.binary(min_size=1, max_size=24)),
+        min_size=1,
+        max_size=8,
+    ),
+)
+def test_overwritten_bytes_give_images_inside_the_archive_or_an_error(made, changes):
+    damaged = bytearray(made[1])
+    for place, overwrite in changes:
+        at = place % len(damaged)
+        damaged[at : at + len(overwrite)] = overwrite
+    found = right_or_an_error(bytes(damaged), _indexed)
+    if found is not None:
+        entries = found.entries
+        assert np.all(entries.sizes >= 0)
+        assert np.all(entries.offsets >= BLOCK)
+        assert np.all(entries.offsets + entries.sizes <= len(damaged))
+
+
+@quickly
+@given(st.binary(max_size=2000) | st.binary(min_size=BLOCK, max_size=BLOCK))
+def test_random_bytes_give_an_error_or_nothing(data):
+    found = right_or_an_error(data, _indexed)
+    assert found is None or not len(found.entries)
+
+
+# What explains that images are missing.
+
+
+def _remarks(data: bytes) -> str:
+    return "; ".join(_indexed(data).remarks)
+
+
+def test_links_are_counted():
+    members = [Entry("n01440764_1.JPEG", b"x")]
+    members += [Entry(f"n01440764_{n}.JPEG", type=tarfile.SYMTYPE) for n in (2, 3)]
+    assert _remarks(make_tar(members, tarfile.GNU_FORMAT)).startswith(
+        "2 members are links, which contain no image"
     )
-    with pytest.raises(ArchiveError, match=r"no longer has n01440764_4\.JPEG at"):
-        _read(source, forged)
 
 
-def test_another_header_of_the_same_name_is_noticed(source):
-    entries = source.index().entries
-    content = bytearray(source.path.read_bytes())
-    content[int(entries.offsets[0]) - BLOCK + 110] ^= 1  # Of the user's number.
-    source.path.write_bytes(content)
-    with pytest.raises(ArchiveError, match=r"no longer has n01440764_0\.JPEG at byte"):
-        _read(source, entries)
+PADDING = tar_archive._MAX_PADDING
+FLAT = archives.tar_bytes([("n01440764_1.JPEG", b"x")])[: 2 * BLOCK]
 
 
-def test_names_that_are_too_long_for_a_header_are_told_apart_by_their_seals(tmp_path):
-    # Their headers are alike to the last byte: the names stand in headers before.
-    folder = "folder/" * 20
-    files = [(f"{folder}n01440764_{n}.JPEG", bytes([n]) * 700) for n in (1, 2)]
-    path = epath.Path(tmp_path / "archive.tar")
-    path.write_bytes(archives.tar_bytes(files))
-    source = TarArchive(open_file(path), TRAINING)
-    entries = source.index().entries
-    assert _read(source, entries) == [data for _, data in files]
-    exchanged = dataclasses.replace(entries, names=entries.names[::-1])
-    with pytest.raises(ArchiveError, match=r"no longer has n01440764_2\.JPEG at"):
-        _read(source, exchanged)
+@pytest.mark.parametrize(
+    ("after", "remark"),
+    [
+        (bytes(PADDING), ""),
+        (bytes(10 * BLOCK) + FLAT, ""),  # Padding is not looked at.
+        (
+            bytes(PADDING + BLOCK),
+            f"the archive ends at byte 1,024, and zeros follow up to byte "
+            f"{PADDING + 3 * BLOCK:,}",
+        ),
+        (
+            bytes(BLOCK) + FLAT + bytes(PADDING),
+            "the archive ends at byte 1,024, but a second archive follows at byte 1,5",
+        ),
+        (
+            bytes(PADDING - BLOCK) + FLAT,
+            f"the archive ends at byte 1,024, but a second archive follows at byte "
+            f"{PADDING + BLOCK:,}",
+        ),
+        (
+            bytes(PADDING) + b"x" * 100 * BLOCK + bytes(PADDING),
+            "the archive ends at byte 1,024, but other data follows at byte ",
+        ),
+    ],
+)
+def test_what_follows_the_end_is_reported(after, remark):
+    found = _remarks(FLAT + after)
+    assert found.startswith(remark)
+    assert bool(found) == bool(remark)
+
+
+def test_the_description_has_the_size_and_the_remarks(tmp_path):
+    source = _archive(tmp_path, FLAT + bytes(PADDING + BLOCK))
+    assert source.describe().startswith(
+        f"it has {PADDING + 3 * BLOCK:,} bytes, the original {VALIDATION.size:,}; "
+        "the archive ends at byte 1,024, and zeros follow"
+    )
+    assert source.size == PADDING + 3 * BLOCK
+    assert _archive(tmp_path).describe() == source.describe()  # From the saved index.
+
+
+@pytest.mark.parametrize("appended", ["n01440764", "n99999999", ""])
+def test_a_wrong_wnid_appended_to_a_name_is_an_error(appended):
+    name = f"n01443537_1{appended and '_'}{appended}.JPEG"
+    data = archives.tar_bytes([(name, b"x")])
+    if not appended:
+        assert len(_indexed(data).entries) == 1
+        return
+    with pytest.raises(ArchiveError) as caught:
+        _indexed(data)
+    assert caught.value.problem == (
+        f"contains n01443537_1.JPEG with {appended} appended to its name, but the "
+        "image belongs to n01443537"
+    )
+
+
+# Reading images, with what was found and with a saved index that is wrong.
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_images_are_read_again_with_the_saved_index(tmp_path, form):
+    tar_format, prefix = FORMS[form]
+    files = [(prefix + name, data) for name, data in IMAGES.items()]
+    source = _archive(tmp_path, archives.tar_bytes(files, tar_format))
+    assert _read(source) == IMAGES
+    (cached,) = (tmp_path / "cache").iterdir()
+    saved = cached.stat().st_mtime_ns
+    again = _archive(tmp_path)
+    assert _read(again) == IMAGES
+    assert cached.stat().st_mtime_ns == saved
+    entry = again.index.entries[1]
+    assert again.where(entry) == f"{files[1][0]} at byte {entry.offset:,}"
+
+
+def test_entries_are_looked_up_by_name_and_read_by_a_pickled_source(tmp_path):
+    files = [*IMAGES.items(), ("README", b"")]
+    source = _archive(tmp_path, archives.tar_bytes(files))
+    first, *_, last = IMAGES
+    entries = source.look_up([last, first, "n01440764_9.JPEG"])
+    assert decoded(entries.names) == [first, last]
+    assert list(source.read_images(entries)) == [IMAGES[first], IMAGES[last]]
+    assert not list(source.read_images(source.look_up([])))
+    listing = source.listing()
+    assert listing.names.tolist() == [name.encode() for name in IMAGES]
+    assert (listing.num_others, listing.others) == (1, ("README",))
+    copy, entries = pickle.loads(pickle.dumps((source, entries)))
+    assert not copy.__dict__.keys() & {"index", "files"}
+    assert list(copy.read_images(entries)) == [IMAGES[first], IMAGES[last]]
+    error = copy.damaged(entries[0], "is damaged")
+    assert error.path == str(source.path)
+    assert (
+        error.problem == f"{first}, {entries[0].size:,} bytes at byte 512, is damaged"
+    )
+
+
+def test_sha256_is_that_of_the_archive(tmp_path, monkeypatch):
+    monkeypatch.setattr(tar_archive, "_HASH_BYTES", 1000)
+    data = archives.tar_bytes(IMAGES.items())
+    assert _archive(tmp_path, data).sha256() == hashlib.sha256(data).hexdigest()
+
+
+def _forge_seals(folder: pathlib.Path, saved: dict[str, np.ndarray]) -> None:
+    """Makes the names belong to the headers, whatever these say."""
+    data = (folder / VALIDATION.file_name).read_bytes()
+    for i, name in enumerate(saved["names"].tolist()):
+        end = int(saved["offsets"][i])
+        saved["seals"][i] = seal(name, zlib.crc32(data[end - BLOCK : end]))
+
+
+def _exchange_names(saved: dict[str, np.ndarray]) -> None:
+    saved["names"] = np.roll(saved["names"], 1)
+
+
+def _exchange_places(saved: dict[str, np.ndarray]) -> None:
+    for name in ("offsets", "sizes"):
+        saved[name] = np.roll(saved[name], 1)
+
+
+def _shorten(saved: dict[str, np.ndarray]) -> None:
+    saved["sizes"] -= 1
+
+
+def _lengthen(saved: dict[str, np.ndarray]) -> None:
+    saved["sizes"] += 1
+
+
+def _move_into_the_image(saved: dict[str, np.ndarray]) -> None:
+    saved["offsets"][0] += BLOCK
+    saved["sizes"][0] -= BLOCK
+
+
+def _leave_no_room_for_a_header(saved: dict[str, np.ndarray]) -> None:
+    saved["offsets"][0] = BLOCK - 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("forged", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [
+        _exchange_names,
+        _exchange_places,
+        _shorten,
+        _lengthen,
+        _move_into_the_image,
+        _leave_no_room_for_a_header,
+    ],
+)
+def test_an_index_that_is_wrong_is_an_error_that_names_it(
+    tmp_path, form, change, forged
+):
+    tar_format, prefix = FORMS[form]
+    files = [(prefix + name, data) for name, data in IMAGES.items()]
+    assert _archive(tmp_path, archives.tar_bytes(files, tar_format)).index
+    (cached,) = (tmp_path / "cache").iterdir()
+    with np.load(cached) as arrays:
+        saved = dict(arrays)
+    change(saved)
+    if forged:
+        _forge_seals(tmp_path, saved)
+    np.savez(cached, **saved)
+    source = pickle.loads(pickle.dumps(_archive(tmp_path)))
+    with pytest.raises(ArchiveError, match="does not contain ILSVRC2012") as caught:
+        _read(source)
+    assert caught.value.path == str(tmp_path / VALIDATION.file_name)
+    assert f"delete {cached}" in caught.value.remedy
+    cached.unlink()
+    assert _read(_archive(tmp_path)) == IMAGES
+
+
+def _changed_header(data: bytes) -> bytes:
+    changed = bytearray(data)
+    changed[110] ^= 1  # Of the user's number.
+    return bytes(changed)
+
+
+def _of_age(mtime: int) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, data in IMAGES.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime = len(data), mtime
+            tar.addfile(member, io.BytesIO(data))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        _changed_header(_of_age(1)),
+        _of_age(2),
+        archives.tar_bytes([*IMAGES.items()][::-1]),
+    ],
+    ids=["a changed header", "another image of that name", "another order"],
+)
+def test_an_archive_that_changes_while_it_is_read_is_an_error(tmp_path, after):
+    source = _archive(tmp_path, _of_age(1))
+    entries = source.index.entries
+    images = source.read_images(entries)
+    with open(source.path, "r+b") as output:
+        output.write(after)
+    with pytest.raises(ArchiveError, match="was written to or replaced"):
+        next(images)
+    # So is a change that escapes the comparison of change times.
+    source.table.changed_ns[:] = os.stat(source.path).st_ctime_ns
+    source._index_folder = None
+    with pytest.raises(ArchiveError, match="no longer contains ILSVRC") as caught:
+        list(source.read_images(entries))
+    assert ".index.npz" not in caught.value.remedy
+
+
+@pytest.mark.parametrize("where", ["before", "between"])
+def test_global_pax_headers_do_no_harm(tmp_path, where):
+    members = [Entry(name, data) for name, data in IMAGES.items()]
+    pax = make_tar(members, tarfile.PAX_FORMAT, pax_headers={"comment": "x"})
+    if where == "between":
+        pax = make_tar(members[:2], tarfile.PAX_FORMAT).removesuffix(END_OF_ARCHIVE)
+        pax += make_tar(members[2:], tarfile.PAX_FORMAT, pax_headers={"comment": "x"})
+    for data in (pax, None):
+        assert _read(_archive(tmp_path, data)) == IMAGES
