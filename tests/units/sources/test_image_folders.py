@@ -1,72 +1,78 @@
-"""A tree looks up what is wanted, and lists the rest only to say what is there."""
+"""Extracted images: requested ones are looked up, the rest is listed for messages."""
 
+from __future__ import annotations
+
+import logging
 import os
+import pathlib
 import pickle
+from collections.abc import Callable, Mapping
 
 import pytest
 from etils import epath
 
 from imagenet2012_subset import ArchiveError
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
-from imagenet2012_subset.sources.discovery import find_source
-from imagenet2012_subset.sources.image_folders import FolderTree, Layout
+from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.sources import image_folders
+from imagenet2012_subset.sources.image_folders import ImageFolders, Layout
+from imagenet2012_subset.storage import folders as storage_folders
 from tests.shared import forms
+
+pytestmark = pytest.mark.usefixtures("platform")
+IMAGE = "n01440764_1.JPEG"
+VALIDATION_IMAGE = "ILSVRC2012_val_00000293.JPEG"  # Of n01440764.
 
 
 @pytest.mark.parametrize(
-    ("by_synset", "appended", "name", "path"),
+    ("by_synset", "appended", "name", "path", "text"),
     [
-        (True, False, "n01440764_18.JPEG", "d/n01440764/n01440764_18.JPEG"),
-        (False, False, "n01440764_18.JPEG", "d/n01440764_18.JPEG"),
-        (False, True, "n01440764_18.JPEG", "d/n01440764_18_n01440764.JPEG"),
+        (True, False, IMAGE, f"d/n01440764/{IMAGE}", "d/<wnid>/*.JPEG"),
+        (False, False, IMAGE, f"d/{IMAGE}", "d/*.JPEG"),
+        (False, True, IMAGE, "d/n01440764_1_n01440764.JPEG", "d/*_<wnid>.JPEG"),
         (
             True,
             True,
-            "ILSVRC2012_val_00000293.JPEG",
+            VALIDATION_IMAGE,
             "d/n01440764/ILSVRC2012_val_00000293_n01440764.JPEG",
+            "d/<wnid>/*_<wnid>.JPEG",
         ),
     ],
 )
-def test_where_an_image_lies(by_synset, appended, name, path):
-    assert Layout("d", by_synset, appended).path(name) == path
+def test_where_a_layout_stores_an_image(by_synset, appended, name, path, text):
+    layout = Layout("d", by_synset, appended)
+    assert layout.path(name) == path
+    assert str(layout) == text
     parsed = names.parse_path(path.encode())
     assert parsed.name == name.encode()
     assert (parsed.appended is not None) == appended
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        b"",
-        b"n01440764_18",
-        b"n01440764_18.jpeg",
-        b"n01440764_18.JPG",
-        b"._n01440764_18.JPEG",
-        b"n01440764_18_n0144076.JPEG",
-        b"n01440764_18_n01440764_n01440764.JPEG",
-    ],
-)
-def test_what_names_no_image(path):
-    assert names.parse_path(path) is None
-
-
-def test_who_belies_a_name():
-    assert names.belies("n01440764_18.JPEG", "n01443537") == "n01440764"
-    assert names.belies("n01440764_18.JPEG", "n01440764") is None
-    assert names.belies("n99999999_18.JPEG", "n01440764") is None
-    assert names.belies("ILSVRC2012_val_00000293.JPEG", "n01443537") == "n01440764"
-
-
-def test_the_average_size_of_an_original():
-    assert TRAINING.mean_image_bytes == pytest.approx(114_650, rel=0.001)
-    assert VALIDATION.mean_image_bytes == pytest.approx(134_130, rel=0.001)
+Make = Callable[..., ImageFolders]
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Which files are looked up, and which folders listed."""
-    paths = []
+def make(tmp_path) -> Make:
+    """Writes files, and takes their folder as `train/<wnid>/*.JPEG`."""
+
+    def write(
+        files: Mapping[str, bytes],
+        original: Original = TRAINING,
+        by_synset: bool = True,
+    ) -> ImageFolders:
+        folder = tmp_path / "folder"
+        folder.mkdir(exist_ok=True)
+        for path, content in files.items():
+            forms.write(folder / path, content)
+        return ImageFolders([Layout(str(folder), by_synset, False)], original)
+
+    return write
+
+
+@pytest.fixture
+def looked_at(monkeypatch) -> list[str]:
+    """Grows by each file that is looked up, and each folder that is listed."""
+    paths: list[str] = []
     for name in ("stat", "scandir"):
         call = getattr(os, name)
 
@@ -75,58 +81,215 @@ def asked(monkeypatch):
                 paths.append(os.fsdecode(path))
             return _call(path, *args, **kwargs)
 
-        monkeypatch.setattr(os, name, note)
+        monkeypatch.setattr(storage_folders.os, name, note)
     return paths
 
 
-def test_only_listed_training_images_are_looked_up(small_data, tmp_path, asked):
-    folder = tmp_path / "form"
-    forms.training_tree("train")(small_data, folder)
-    tree = find_source(epath.Path(folder), TRAINING)
-    asked.clear()
+def _tree(small_data, folder: pathlib.Path, original: Original) -> ImageFolders:
+    if original == TRAINING:
+        forms.training_tree("train")(small_data, folder)
+        return ImageFolders([Layout(str(folder / "train"), True, False)], TRAINING)
+    forms.validation_sorted("val")(small_data, folder)
+    return ImageFolders([Layout(str(folder / "val"), False, False)], VALIDATION)
+
+
+def test_only_requested_training_images_are_looked_up(small_data, tmp_path, looked_at):
+    tree = _tree(small_data, tmp_path / "form", TRAINING)
+    looked_at.clear()
     found = tree.look_up(small_data.listed)
-    wanted = {
-        str(folder / "train" / name.partition("_")[0] / name)
-        for name in small_data.listed
+    folder = tmp_path / "form" / "train"
+    assert set(looked_at) == {
+        str(folder / name.partition("_")[0] / name) for name in small_data.listed
     }
-    assert set(asked) == wanted
     assert [entry.name for entry in found] == sorted(small_data.listed)
-
-
-def test_all_are_listed_where_one_is_missing(small_data, tmp_path, asked):
-    folder = tmp_path / "form"
-    forms.training_tree("train")(small_data, folder)
-    tree = find_source(epath.Path(folder), TRAINING)
-    asked.clear()
+    # Where one is missing, all are listed.
+    looked_at.clear()
     found = tree.look_up([*small_data.listed, "n01440764_99.JPEG"])
     assert len(found) == len(small_data.listed)
-    assert str(folder / "train") in asked
-    assert "it has 12 images" in tree.describe()
+    assert str(folder) in looked_at
+    assert tree.describe() == (
+        "it has 12 images; images are expected in train/<wnid>/*.JPEG"
+    )
 
 
-def test_its_origin_opens_it_elsewhere(small_data, tmp_path):
-    folder = tmp_path / "form"
-    forms.training_tree("train")(small_data, folder)
-    forms.validation_sorted("val")(small_data, folder)
-    for original, images in (
-        (TRAINING, dict(forms.images(small_data))),
-        (VALIDATION, dict(small_data.validation)),
-    ):
-        tree = find_source(epath.Path(folder), original)
-        entries = tree.look_up(sorted(images))
-        origin, entries = pickle.loads(pickle.dumps((tree.origin, entries)))
-        again = origin.open()
-        assert isinstance(again, FolderTree)
-        read = [bytes(data) for data in again.read_in_order(entries)]
-        assert read == [images[name] for name in sorted(images)]
-        path = folder / next(folder.rglob(entries[0].name))
-        path.write_bytes(path.read_bytes())
-        with pytest.raises(ArchiveError, match="written to or replaced"):
-            list(again.read_in_order(entries))
+@pytest.mark.parametrize("original", [TRAINING, VALIDATION])
+def test_a_pickled_source_reads_the_entries(small_data, tmp_path, original):
+    images = dict(
+        forms.images(small_data) if original == TRAINING else small_data.validation
+    )
+    tree = _tree(small_data, tmp_path / "form", original)
+    assert sorted(tree.listing().names.tolist()) == [n.encode() for n in sorted(images)]
+    entries = tree.look_up(sorted(images))
+    tree, entries = pickle.loads(pickle.dumps((tree, entries)))
+    assert "_listed" not in tree.__dict__
+    assert list(tree.read_images(entries)) == [images[name] for name in sorted(images)]
+    path = pathlib.Path(tree.where(entries[0]))
+    assert path.name == entries[0].name
+    assert tree.damaged(entries[0], "is cut off").path == str(path)
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ArchiveError, match="bytes and now has"):
+        list(tree.read_images(entries))
+    assert not list(tree.read_images(tree.look_up([])))
 
 
-def test_nothing_to_read(small_data, tmp_path):
-    folder = tmp_path / "form"
-    forms.training_tree("train")(small_data, folder)
-    tree = find_source(epath.Path(folder), TRAINING)
-    assert list(tree.read_in_order(tree.look_up([]))) == []
+def test_other_files_are_counted_and_some_are_named(make):
+    others = {f"{i}.txt": b"" for i in range(4)} | {"n01440764/x/y": b"", "z/q": b""}
+    listing = make({f"n01440764/{IMAGE}": b"x", **others}).listing()
+    assert listing.names.tolist() == [IMAGE.encode()]
+    assert listing.num_others == 6
+    assert listing.others == ("z/", "0.txt", "1.txt", "2.txt", "3.txt")
+    assert make({}).describe() == (
+        "it has 1 image and 6 other files (z/, 0.txt, 1.txt, ...); images are expected "
+        "in folder/<wnid>/*.JPEG"
+    )
+
+
+def test_an_image_is_also_found_in_another_layout_than_the_first(make):
+    flat = "n01440764_2_n01440764.JPEG"
+    tree = make({f"n01440764/{IMAGE}": b"1", flat: b"22"})
+    entries = tree.look_up([IMAGE, "n01440764_2.JPEG"])
+    assert list(tree.read_images(entries)) == [b"1", b"22"]
+    both = make({f"n01440764/{flat}": b"333"}).look_up(["n01440764_2.JPEG"])
+    assert both.sizes.tolist() == [3, 2]
+
+
+def _problem(source: ImageFolders, *wanted: str) -> tuple[str, str]:
+    with pytest.raises(ArchiveError) as caught:
+        source.look_up(wanted or ["n01440764_99.JPEG"])
+    folder = os.fspath(source.path)
+    return os.path.relpath(caught.value.path, folder), caught.value.problem
+
+
+@pytest.mark.parametrize("original", [TRAINING, VALIDATION])
+def test_an_image_of_size_zero_is_an_error(make, original):
+    name = IMAGE if original == TRAINING else VALIDATION_IMAGE
+    tree = make({f"n01440764/{name}": b""}, original)
+    assert _problem(tree, name) == (f"n01440764/{name}", "is empty")
+    # One that is not requested does no harm.
+    assert not len(tree.look_up([]))
+
+
+def test_what_cannot_be_an_image_is_an_error(make):
+    tree = make({"n01440764/x": b""})
+    image = pathlib.Path(tree.path) / "n01440764" / IMAGE
+    where = f"n01440764/{IMAGE}"
+    os.mkfifo(image)
+    assert _problem(tree, IMAGE) == (where, "is a FIFO, not an image")
+    image.unlink()
+    image.mkdir()
+    assert _problem(tree, IMAGE) == (where, "is a directory, not an image")
+    assert _problem(make({})) == (where, "is a directory, not an image")
+    image.rmdir()
+    image.symlink_to(IMAGE)
+    reason = "(Too many levels of symbolic links)"
+    assert _problem(tree, IMAGE) == (where, f"cannot be looked up {reason}")
+    image.unlink()
+    image.symlink_to("nowhere")
+    assert _problem(make({})) == (where, "is a broken link to nowhere")
+    image.unlink()
+    (image.parent / "n01443537").symlink_to("nowhere")
+    assert _problem(make({}))[1] == "is a broken link to nowhere"
+
+
+def test_a_link_to_a_folder_above_is_an_error(make):
+    tree = make({"n01440764/x": b""})
+    (pathlib.Path(tree.path) / "n01443537").symlink_to(".")
+    assert _problem(tree) == (
+        "n01443537",
+        "is a link to the folder that contains it, or to one above",
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        (
+            f"n01443537/{IMAGE}",
+            "is in the folder of n01443537, but the image belongs to n01440764",
+        ),
+        (
+            f"n01443537/{VALIDATION_IMAGE}",
+            "is in the folder of n01443537, but the image belongs to n01440764",
+        ),
+        (
+            "n01440764_1_n01443537.JPEG",
+            f"has n01443537 appended to its name, but {IMAGE} belongs to n01440764",
+        ),
+        ("n01440764/n99999999_1.JPEG", None),  # Of an unknown synset.
+    ],
+)
+def test_an_image_of_another_synset_is_an_error(make, path, problem):
+    tree = make({path: b"x"})
+    if problem:
+        assert _problem(tree) == (path, problem)
+    else:
+        assert not len(tree.look_up(["n01440764_99.JPEG"]))
+
+
+# The warning of resized images.
+
+USUAL = TRAINING.mean_image_bytes
+
+
+def test_the_usual_size_is_that_of_the_originals():
+    assert pytest.approx(114_650, rel=0.001) == USUAL
+    assert VALIDATION.mean_image_bytes == pytest.approx(134_130, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "warned"),
+    [
+        # A few: all shorter than half of the usual size, or all longer than twice.
+        ([USUAL / 2 - 1] * 9, True),
+        ([USUAL / 2 - 1] * 9 + [USUAL / 2 + 1], False),
+        ([USUAL * 2 + 1] * 9, True),
+        ([USUAL * 2 + 1] * 9 + [USUAL * 2 - 1], False),
+        ([1] * 998 + [USUAL / 2 + 1], False),
+        # A thousand or more: their average counts.
+        ([1] * 999 + [USUAL / 2 + 1], True),
+        ([USUAL * 3 / 4 - 1] * 1000, True),
+        ([USUAL * 3 / 4 + 1] * 1000, False),
+        ([USUAL * 4 / 3 + 1] * 1000, True),
+        ([USUAL * 4 / 3 - 1] * 1000, False),
+        ([], False),
+    ],
+)
+def test_images_that_seem_to_be_resized_cause_a_warning(make, caplog, sizes, warned):
+    tree = make({"x": b""}, by_synset=False)
+    wanted = [f"n01440764_{number}.JPEG" for number in range(len(sizes))]
+    for name, size in zip(wanted, sizes, strict=True):
+        with open(os.path.join(tree.path, name), "wb") as output:
+            output.truncate(int(size))  # A hole: no disk space is taken.
+    with caplog.at_level(logging.WARNING):
+        assert len(tree.look_up(wanted)) == len(sizes)
+    messages = [record.getMessage() for record in caplog.records]
+    assert bool(messages) == warned
+    if warned:
+        average = sum(map(int, sizes)) / len(sizes)
+        assert messages[0].startswith(
+            f"{tree.path}: {len(sizes):,} images have {average:,.0f} bytes on average, "
+            f"the originals {USUAL:,.0f}: they seem to have been resized"
+        )
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error(make, monkeypatch):
+    tree = make({"n01440764/x": b""})
+
+    def refuse(folders):
+        raise PermissionError(13, "Permission denied", f"{folders[0]}/sub")
+
+    monkeypatch.setattr(image_folders, "list_folders", refuse)
+    assert _problem(tree) == ("sub", "cannot be listed (Permission denied)")
+
+
+def test_what_it_is_in_words(tmp_path):
+    folders = [str(tmp_path / name) for name in ("train_images_0", "train_images_1")]
+    tree = ImageFolders([Layout(folder, False, True) for folder in folders], TRAINING)
+    assert tree.path == epath.Path(folders[0])
+    assert tree.form == (
+        "extracted images, train_images_0/*_<wnid>.JPEG and "
+        "train_images_1/*_<wnid>.JPEG"
+    )
+    assert tree.remedy.startswith(f"Extract {TRAINING.file_name} again")
+    assert tree.size is tree.sha256() is None
+    assert tree.stage("entries", tmp_path) == "entries"

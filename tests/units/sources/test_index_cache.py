@@ -1,3 +1,5 @@
+"""The saved index of an archive: what was saved, or nothing."""
+
 from __future__ import annotations
 
 import errno
@@ -5,7 +7,7 @@ import os
 import pathlib
 import tempfile
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -15,67 +17,70 @@ from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
 from imagenet2012_subset.sources import index_cache
-from imagenet2012_subset.sources.discovery import find_sources
-from imagenet2012_subset.sources.source import Entries
-from imagenet2012_subset.sources.source import Index
-from imagenet2012_subset.sources.tar_index import index_tar
-from imagenet2012_subset.storage.local_file import LocalFile
+from imagenet2012_subset.sources.source import Entries, Index
+from imagenet2012_subset.sources.tar_archive import TarArchive
+from imagenet2012_subset.storage.files import FileTable
 from tests.shared import archives
 
-ARCHIVE_SIZE = 1 << 40
+ARCHIVE = epath.Path("manual") / "archive.tar"
+SIZE = 1 << 40
 COLUMNS = ("names", "files", "offsets", "sizes", "seals")
 
 
-class _Archive:
-    """What an index knows of an archive: where it is, its size and time."""
-
-    def __init__(self, size: int = ARCHIVE_SIZE, mtime_ns: int = 1_700_000_000_123):
-        self.path = epath.Path("manual") / "archive.tar"
-        self.size = size
-        self.mtime_ns = mtime_ns
+def _table(sizes: Sequence[int] = (SIZE, SIZE), changed_ns: int = 123) -> FileTable:
+    paths = tuple(str(number) for number in range(len(sizes)))
+    return FileTable(paths, np.array(sizes), np.full(len(sizes), changed_ns))
 
 
-def path_in(folder: epath.Path) -> epath.Path:
-    return index_cache.index_path(folder, _Archive().path)
+def _index(rows, num_others: int = 0, others: Sequence[str] = ()) -> Index:
+    columns = zip(*rows, strict=True)
+    entries = Entries.from_columns(_table(), *columns)
+    return Index(entries, num_others, tuple(others), ("a remark",) * (num_others % 3))
 
 
-def _entries(rows: Iterable[tuple[bytes, int, int, int]]) -> Entries:
-    rows = [(name, 0, *numbers) for name, *numbers in rows]
-    return Entries.from_columns(*zip(*rows, strict=True))
+def _path_in(folder: epath.Path) -> epath.Path:
+    return index_cache.index_path(folder, ARCHIVE)
 
 
-EMPTY = Index(Entries.from_columns())
+def _save(folder: epath.Path | None, index: Index) -> None:
+    index_cache.save(folder, ARCHIVE, _table(), index)
 
 
-def as_values(index: Index | None) -> object:
+def _values(index: Index | None) -> object:
     if index is None:
         return None
-    entries = index.entries
-    columns = [getattr(entries, name) for name in COLUMNS]
+    columns = [getattr(index.entries, name) for name in COLUMNS]
     dtypes = [column.dtype.kind for column in columns]
     values = [column.tolist() for column in columns]
-    return values, dtypes, index.num_others, index.others
+    return values, dtypes, index.num_others, index.others, index.remarks
 
 
-rows = st.lists(
-    st.tuples(
-        st.builds("n{:08d}_{}.JPEG".format, st.integers(0, 10**8 - 1), st.integers(0))
-        .map(lambda name: name[:28])
-        .map(str.encode),
-        st.integers(512, ARCHIVE_SIZE // 2),
-        st.integers(0, ARCHIVE_SIZE // 2),
-        st.integers(0, 2**32 - 1),
-    ),
-    max_size=20,
+def _load(
+    folder: epath.Path | None, data: bytes | None = None, table: FileTable | None = None
+) -> object:
+    if folder and data is not None:
+        _path_in(folder).write_bytes(data)
+    return _values(index_cache.load(folder, ARCHIVE, table or _table()))
+
+
+names = st.builds(
+    "n{:08d}_{}.JPEG".format, st.integers(0, 10**8 - 1), st.integers(0, 10**10)
 )
-others = st.lists(
-    st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20)
+rows = st.tuples(
+    names.map(str.encode),
+    st.integers(0, 1),
+    st.integers(0, SIZE // 2),
+    st.integers(0, SIZE // 2),
+    st.integers(0, 2**32 - 1),
 )
+texts = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=9)
 contents = st.builds(
-    lambda rows, num_others, others: Index(_entries(rows), num_others, tuple(others)),
-    rows,
-    st.integers(0, 10**7),
-    others,
+    _index, st.lists(rows, max_size=20), st.integers(0, 10**7), st.lists(texts)
+)
+SOME = _index(
+    [(b"n01440764_%d.JPEG" % i, 0, 512 + i, i, 2**32 - i) for i in (3, 1, 2)],
+    2,
+    ("README", "ünï"),
 )
 
 
@@ -86,95 +91,99 @@ def folder() -> Iterator[epath.Path]:
 
 
 @pytest.fixture(scope="module")
-def saved(folder) -> tuple[bytes, object]:
-    """The bytes of an index with a few images, and what they say."""
-    rows = [(f"n01440764_{i}.JPEG".encode(), 512 + i, i, 2**32 - i) for i in (3, 1, 2)]
-    index = Index(_entries(rows), 2, ("README", "ünï"))
-    index_cache.save(folder, _Archive(), index)
-    return path_in(folder).read_bytes(), as_values(index)
-
-
-def _load(folder: epath.Path, data: bytes) -> object:
-    path_in(folder).write_bytes(data)
-    return as_values(index_cache.load(folder, _Archive()))
+def saved(folder) -> bytes:
+    """The bytes of an index with a few images."""
+    _save(folder, SOME)
+    return _path_in(folder).read_bytes()
 
 
 @settings(deadline=None, max_examples=50)
 @given(contents)
-def test_what_is_saved_is_loaded(folder, index):
-    index_cache.save(folder, _Archive(), index)
-    assert as_values(index_cache.load(folder, _Archive())) == as_values(index)
-
-
-@settings(deadline=None, max_examples=30)
-@given(contents)
-def test_numpy_opens_an_index_without_pickle(folder, index):
-    index_cache.save(folder, _Archive(), index)
-    with np.load(os.fspath(path_in(folder)), allow_pickle=False) as arrays:
-        assert int(arrays["archive_size"]) == ARCHIVE_SIZE
-        assert arrays["names"].tolist() == index.entries.names.tolist()
-        assert arrays["offsets"].tolist() == index.entries.offsets.tolist()
+def test_what_is_saved_is_loaded_and_needs_no_pickle(folder, index):
+    _save(folder, index)
+    assert _load(folder) == _values(index)
+    with np.load(os.fspath(_path_in(folder)), allow_pickle=False) as arrays:
         assert not any(arrays[name].dtype.hasobject for name in arrays)
 
 
 def test_a_later_index_replaces_an_earlier_one(tmp_path):
-    folder = epath.Path(tmp_path) / "new folder" / "kept"
+    folder = epath.Path(tmp_path) / "new folder" / "cache"
     for number in (5, 3):
-        index_cache.save(folder, _Archive(), Index(Entries.from_columns(), number))
-    assert index_cache.load(folder, _Archive()).num_others == 3
-    assert list(folder.iterdir()) == [path_in(folder)]
+        _save(folder, _index([], number))
+    assert index_cache.load(folder, ARCHIVE, _table()).num_others == 3
+    assert list(folder.iterdir()) == [_path_in(folder)]
 
 
 @pytest.mark.parametrize(
-    "changed", [{"size": ARCHIVE_SIZE + 1}, {"mtime_ns": 1_700_000_000_124}]
+    "table",
+    [
+        _table((SIZE, SIZE + 1)),
+        _table(changed_ns=124),
+        _table((SIZE,)),
+        _table((SIZE, SIZE, SIZE)),
+    ],
 )
-def test_an_archive_of_another_size_or_time_has_no_index(folder, saved, changed):
-    data, values = saved
-    assert _load(folder, data) == values
-    assert index_cache.load(folder, _Archive(**changed)) is None
+def test_files_of_other_sizes_or_times_have_no_index(folder, saved, table):
+    assert _load(folder, saved) == _values(SOME)
+    assert _load(folder, table=table) is None
 
 
-def test_where_no_index_is_there_is_none(tmp_path):
-    assert index_cache.load(epath.Path(tmp_path), _Archive()) is None
-    assert index_cache.load(epath.Path(tmp_path) / "missing", _Archive()) is None
-
-
-def test_without_a_folder_nothing_is_kept():
-    index_cache.save(None, _Archive(), EMPTY)
-    assert index_cache.load(None, _Archive()) is None
-
-
-def test_a_folder_in_the_place_of_an_index_is_no_index(tmp_path):
-    path = path_in(epath.Path(tmp_path))
-    path.mkdir()
-    assert index_cache.load(epath.Path(tmp_path), _Archive()) is None
-    index_cache.save(epath.Path(tmp_path), _Archive(), EMPTY)
-    assert list(tmp_path.iterdir()) == [pathlib.Path(path)]
+def test_without_a_folder_or_a_file_there_is_no_index(tmp_path):
+    _save(None, SOME)
+    assert _load(None) is None
+    folder = epath.Path(tmp_path)
+    assert _load(folder) is _load(folder / "missing") is None
+    # A folder in the place of the index.
+    _path_in(folder).mkdir()
+    assert _load(folder) is None
+    _save(folder, SOME)
+    assert list(tmp_path.iterdir()) == [pathlib.Path(_path_in(folder))]
 
 
 def test_an_index_cut_at_any_length_is_no_index(folder, saved):
-    data, values = saved
-    assert _load(folder, data) == values
+    assert _load(folder, saved) == _values(SOME)
     # A zip's directory is at its end: without the last byte there is none.
-    for length in {*range(0, len(data), 23), *range(len(data) - 40, len(data))}:
-        assert _load(folder, data[:length]) is None, length
+    for length in {*range(0, len(saved), 23), *range(len(saved) - 40, len(saved))}:
+        assert _load(folder, saved[:length]) is None, length
 
 
 def test_any_changed_byte_gives_no_index_or_the_same(folder, saved):
-    data, values = saved
-    for at in range(len(data)):
-        damaged = bytearray(data)
+    for at in range(0, len(saved), 7):
+        damaged = bytearray(saved)
         damaged[at] ^= (0xFF, 0x04, 0x01)[at % 3]
-        assert _load(folder, bytes(damaged)) in (None, values), at
+        assert _load(folder, bytes(damaged)) in (None, _values(SOME)), at
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(
+        st.tuples(st.integers(0), st.binary(min_size=1, max_size=9)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_overwritten_bytes_give_no_index_or_the_same(folder, saved, changes):
+    damaged = bytearray(saved)
+    for place, overwrite in changes:
+        at = place % len(saved)
+        damaged[at : at + len(overwrite)] = overwrite
+    assert _load(folder, bytes(damaged)) in (None, _values(SOME))
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([b"", b"PK\x03\x04", b"\x93NUMPY\x01\0"]), st.binary(max_size=300)
+)
+def test_random_bytes_are_no_index(folder, start, rest):
+    assert _load(folder, start + rest) is None
 
 
 def test_a_damaged_length_takes_no_memory(folder):
-    rows = [(b"n01440764_%d.JPEG" % i, 512, 1, 0) for i in range(3000)]
-    index_cache.save(folder, _Archive(), Index(_entries(rows)))
-    said = b"'shape': (3000,), }" + b" " * 6
-    data = path_in(folder).read_bytes()
-    assert said in data
-    damaged = data.replace(said, b"'shape': (19993000,), }".ljust(len(said)))
+    _save(folder, _index([(b"n01440764_%d.JPEG" % i, 0, 9, 1, 0) for i in range(3000)]))
+    shape = b"'shape': (3000,), }" + b" " * 6
+    data = _path_in(folder).read_bytes()
+    assert shape in data
+    damaged = data.replace(shape, b"'shape': (19993000,), }".ljust(len(shape)))
     assert len(damaged) == len(data)
     tracemalloc.start()
     try:
@@ -185,187 +194,147 @@ def test_a_damaged_length_takes_no_memory(folder):
     assert peak < 1 << 24
 
 
-@settings(deadline=None, max_examples=200)
-@given(
-    st.lists(
-        st.tuples(st.integers(0), st.binary(min_size=1, max_size=9)),
-        min_size=1,
-        max_size=6,
-    )
-)
-def test_overwritten_bytes_give_no_index_or_the_same(folder, saved, changes):
-    data, values = saved
-    damaged = bytearray(data)
-    for place, overwrite in changes:
-        at = place % len(data)
-        damaged[at : at + len(overwrite)] = overwrite
-    assert _load(folder, bytes(damaged)) in (None, values)
-
-
-@settings(deadline=None)
-@given(
-    st.binary(max_size=300)
-    | st.binary(max_size=300).map(lambda rest: b"PK\x03\x04" + rest)
-    | st.binary(max_size=300).map(lambda rest: b"\x93NUMPY\x01\0" + rest)
-)
-def test_random_bytes_are_no_index(folder, data):
-    assert _load(folder, data) is None
-
-
 WRONG = {
-    "format of the future": {"format": np.int64(3)},
+    "format of the future": {"format": np.int64(4)},
+    "format of the past": {"format": np.int64(2)},
     "names as text": {"names": np.array(["n01440764_1.JPEG"])},
     "names of other length": {"names": np.array([b"n01440764_1.JPEG"] * 2)},
     "offsets as floats": {"offsets": np.array([512.0])},
     "offsets as a table": {"offsets": np.array([[512]])},
     "negative offset": {"offsets": np.array([-1])},
-    "offset without room for a header": {"offsets": np.array([511])},
-    "format of the past": {"format": np.int64(1)},
-    "offset past the end": {"offsets": np.array([ARCHIVE_SIZE])},
-    "size past the end": {"sizes": np.array([ARCHIVE_SIZE])},
+    "offset past the end": {"offsets": np.array([SIZE + 1])},
+    "size past the end": {"sizes": np.array([SIZE - 511])},
     "size that overflows": {"sizes": np.array([2**63 - 1])},
     "negative size": {"sizes": np.array([-1])},
+    "a file too many": {"files": np.array([2], np.int32)},
+    "a negative file": {"files": np.array([-1], np.int32)},
     "unsigned seals": {"seals": np.array([1], np.uint32)},
     "many counts": {"num_others": np.array([1, 2])},
     "pickled objects": {"others": np.array([object()])},
     "no names": {"names": None},
 }
+RIGHT = {
+    "unchanged": {},
+    "an empty image at the end": {"offsets": np.array([SIZE]), "sizes": np.array([0])},
+    "an image up to the end": {"sizes": np.array([SIZE - 512])},
+    "an image in the last file": {"files": np.array([1], np.int32)},
+}
 
 
-@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_an_index_with_other_arrays_than_ours_is_no_index(tmp_path, wrong):
-    folder = epath.Path(tmp_path)
-    arrays = {
-        "format": np.int64(2),
-        "archive_size": np.int64(ARCHIVE_SIZE),
-        "archive_mtime_ns": np.int64(_Archive().mtime_ns),
+@pytest.mark.parametrize("arrays", [*WRONG, *RIGHT])
+def test_an_index_with_other_arrays_is_no_index(tmp_path, arrays):
+    ours = {
+        "format": np.int64(3),
+        "file_sizes": _table().sizes,
+        "file_changed_ns": _table().changed_ns,
         "num_others": np.int64(0),
         "others": np.array([], np.bytes_),
+        "remarks": np.array([], np.bytes_),
         "names": np.array([b"n01440764_1.JPEG"]),
+        "files": np.array([0], np.int32),
         "offsets": np.array([512]),
         "sizes": np.array([10]),
         "seals": np.array([1]),
     }
-    np.savez(os.fspath(path_in(folder)), **arrays)
-    assert index_cache.load(folder, _Archive()) is not None
-    arrays |= wrong
-    kept = {name: array for name, array in arrays.items() if array is not None}
-    np.savez(os.fspath(path_in(folder)), **kept)
-    assert index_cache.load(folder, _Archive()) is None
+    changed = ours | (WRONG | RIGHT)[arrays]
+    given = {name: array for name, array in changed.items() if array is not None}
+    np.savez(os.fspath(_path_in(epath.Path(tmp_path))), **given)
+    assert (_load(epath.Path(tmp_path)) is not None) == (arrays in RIGHT)
 
 
 def test_a_folder_that_cannot_be_made_is_no_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     for folder in (epath.Path(tmp_path) / "file", epath.Path(tmp_path) / "file/below"):
-        index_cache.save(folder, _Archive(), EMPTY)
-        assert index_cache.load(folder, _Archive()) is None
+        _save(folder, SOME)
+        assert _load(folder) is None
 
 
 def test_a_read_only_disk_is_no_error(tmp_path, monkeypatch):
-    # Linux says so of each call that would write, that to remove a file among them.
+    # Linux refuses each call that would write, also the one that removes a file.
     def read_only(self: epath.Path, *args: object, **kwargs: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     folder = epath.Path(tmp_path)
     for call in ("open", "unlink", "replace"):
         monkeypatch.setattr(type(folder), call, read_only)
-    index_cache.save(folder, _Archive(), EMPTY)
+    _save(folder, SOME)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_is_no_error_and_leaves_what_was_there(tmp_path, monkeypatch):
+def test_a_full_disk_is_no_error_and_leaves_the_earlier_index(tmp_path, monkeypatch):
     def full(output: BinaryIO, **arrays: object) -> None:
         output.write(b"PK\x03\x04")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     folder = epath.Path(tmp_path)
-    index_cache.save(folder, _Archive(), Index(Entries.from_columns(), 7))
+    _save(folder, SOME)
     monkeypatch.setattr(np, "savez", full)
-    index_cache.save(folder, _Archive(), Index(Entries.from_columns(), 8))
-    assert list(folder.iterdir()) == [path_in(folder)]
-    assert index_cache.load(folder, _Archive()).num_others == 7
+    _save(folder, _index([], 8))
+    assert list(folder.iterdir()) == [_path_in(folder)]
+    assert _load(folder) == _values(SOME)
 
 
-def test_archives_of_one_name_in_two_folders_have_two_indices(tmp_path):
+def test_archives_of_one_name_have_an_index_for_each_folder(tmp_path):
     folder = epath.Path(tmp_path)
     paths = {index_cache.index_path(folder, folder / name / "a.tar") for name in "xy"}
     assert len(paths) == 2
 
 
-# The whole: what a second build reads of the archives.
+# What a second build reads of the archives.
 
 
 @pytest.fixture
 def reads(monkeypatch) -> list[int]:
-    """Grows by the offset of each header that is read."""
+    """Grows by the offset of each range that is read."""
     offsets: list[int] = []
     pread = os.pread
 
-    def counted(descriptor: int, size: int, offset: int) -> bytes:
-        # The start of an archive is looked at each time, to see that it is a tar.
-        if offset:
-            offsets.append(offset)
+    def note(descriptor: int, size: int, offset: int) -> bytes:
+        offsets.append(offset)
         return pread(descriptor, size, offset)
 
-    monkeypatch.setattr(os, "pread", counted)
+    monkeypatch.setattr(os, "pread", note)
     return offsets
 
 
-def _images(folder: pathlib.Path, index_folder: pathlib.Path) -> list[object]:
-    sources = find_sources(epath.Path(folder), epath.Path(index_folder))
-    return [as_values(source.index()) for source in sources]
+def _indices(small_data, cache: pathlib.Path | None) -> list[object]:
+    return [
+        _values(
+            TarArchive(
+                epath.Path(small_data.manual_dir / original.file_name),
+                original,
+                cache and epath.Path(cache),
+            ).index
+        )
+        for original in (TRAINING, VALIDATION)
+    ]
 
 
-def test_headers_are_read_once_and_not_again(small_data, tmp_path, reads):
-    first = _images(small_data.manual_dir, tmp_path / "kept")
+def test_headers_are_read_again_only_if_something_changed(small_data, tmp_path, reads):
+    cache = tmp_path / "cache"
+    first = _indices(small_data, cache)
     assert reads
-    reads.clear()
-    assert _images(small_data.manual_dir, tmp_path / "kept") == first
-    assert not reads
-
-
-@pytest.mark.parametrize("original", [TRAINING, VALIDATION])
-def test_only_an_archive_that_changed_is_read_again(
-    small_data, tmp_path, reads, original
-):
-    first = _images(small_data.manual_dir, tmp_path / "kept")
-    reads.clear()
-    path = small_data.manual_dir / original.file_name
-    name = "n01440764_99.JPEG"
-    path.write_bytes(archives.tar_bytes([(name, archives.jpeg(1))]))
-    again = _images(small_data.manual_dir, tmp_path / "kept")
-    changed = [TRAINING, VALIDATION].index(original)
-    assert again[1 - changed] == first[1 - changed]
-    assert again[changed] == as_values(index_tar(LocalFile(epath.Path(path))))
-    assert reads
-
-
-def test_a_touched_archive_is_read_again(small_data, tmp_path, reads):
-    _images(small_data.manual_dir, tmp_path / "kept")
-    reads.clear()
-    path = small_data.manual_dir / VALIDATION.file_name
-    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
-    _images(small_data.manual_dir, tmp_path / "kept")
-    assert reads
-
-
-def test_a_damaged_index_is_made_again(small_data, tmp_path, reads):
-    first = _images(small_data.manual_dir, tmp_path / "kept")
-    for path in (tmp_path / "kept").iterdir():
-        path.write_bytes(path.read_bytes()[:-7])
-    reads.clear()
-    assert _images(small_data.manual_dir, tmp_path / "kept") == first
-    assert reads
-    reads.clear()
-    assert _images(small_data.manual_dir, tmp_path / "kept") == first
-    assert not reads
-
-
-def test_no_half_written_index_is_left(small_data, tmp_path):
-    _images(small_data.manual_dir, tmp_path / "kept")
-    left = sorted(path.name for path in (tmp_path / "kept").iterdir())
-    assert [name.partition(".tar.")[0] for name in left] == [
+    assert sorted(path.name.partition(".tar.")[0] for path in cache.iterdir()) == [
         "ILSVRC2012_img_train",
         "ILSVRC2012_img_val",
     ]
-    assert all(name.endswith(".index.npz") for name in left)
+    assert all(path.name.endswith(".index.npz") for path in cache.iterdir())
+
+    def read_again() -> tuple[list[object], bool]:
+        reads.clear()
+        return _indices(small_data, cache), bool(reads)
+
+    assert read_again() == (first, False)
+    for path in cache.iterdir():
+        path.write_bytes(path.read_bytes()[:-7])
+    assert read_again() == (first, True)
+    assert read_again() == (first, False)
+    path = small_data.manual_dir / VALIDATION.file_name
+    os.utime(path)
+    assert read_again() == (first, True)
+    assert read_again() == (first, False)
+    path.write_bytes(archives.tar_bytes([("n01440764_99.JPEG", archives.jpeg(1))]))
+    now = _indices(small_data, None)
+    assert now != first
+    assert read_again() == (now, True)
+    assert read_again() == (now, False)
