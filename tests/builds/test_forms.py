@@ -255,7 +255,7 @@ def test_check_says_which_form_it_found(small_data, tmp_path, capsys, form):
         "wnid appended, flat": "extracted images, train/*_<wnid>.JPEG",
     }
     assert said[form] in printed
-    assert "val: lacks 49,995 of 50,000 images" in printed
+    assert "val: is missing 49,995 of 50,000 images" in printed
     assert "looked for in val/<wnid>/*.JPEG" in printed
     assert "train: sha256 not compared" in printed
 

@@ -180,7 +180,7 @@ def test_listed_image_as_a_link(rule, small_data, link_type):
         _with_members(members),
         archives.tar_bytes(small_data.validation),
     )
-    rule.refuses("ILSVRC2012_img_train.tar: lacks 1 of 6 images", listed)
+    rule.refuses("ILSVRC2012_img_train.tar: is missing 1 of 6 images", listed)
 
 
 def test_another_order(rule, small_data):

@@ -17,10 +17,10 @@ from imagenet2012_subset.imagenet import jpeg, names
 from imagenet2012_subset.imagenet.originals import TRAINING
 from imagenet2012_subset.plan.record_size import RecordSerializer, record_size
 from imagenet2012_subset.plan.shards import SplitPlan, plan_split, summary
-from imagenet2012_subset.sources.source import Entries, Entry
 from imagenet2012_subset.sources.images import Images
+from imagenet2012_subset.sources.source import Entries, Entry
 from imagenet2012_subset.sources.tar_archive import TarArchive
-from imagenet2012_subset.storage.open import open_file
+from imagenet2012_subset.storage.files import FileTable
 from imagenet2012_subset.tfds_internals import ShardConfig, ShardedFileTemplate
 from tests.shared import archives
 
@@ -58,7 +58,8 @@ def entries_of(rows: Sequence[tuple[str, int]]) -> Entries:
         ),
         strict=True,
     )
-    return Entries.from_columns(*columns)
+    table = FileTable(("no such file",), np.array([1 << 40]), np.array([1]))
+    return Entries.from_columns(table, *columns)
 
 
 def many(num_images: int, image_size: int) -> Entries:
@@ -283,11 +284,11 @@ def test_records_of_converted_images_are_planned_with_their_new_length(tmp_path)
     ]
     path = epath.Path(tmp_path) / "archive.tar"
     path.write_bytes(archives.tar_bytes(files))
-    source = TarArchive(open_file(path), TRAINING)
-    entries = source.index().entries
+    source = TarArchive(path, TRAINING)
+    entries = source.index.entries
     plan = plan_split(
         "train",
-        source.origin,
+        source,
         entries,
         Images(source, entries).stored_sizes(),
         ShardConfig(),

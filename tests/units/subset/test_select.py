@@ -1,4 +1,4 @@
-"""What is chosen of a source, and what is said of one that has not all of it."""
+"""Which images of a source are selected, and what an incomplete source may be."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from etils import epath
 from imagenet2012_subset import ArchiveError
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
-from imagenet2012_subset.sources.source import decoded
 from imagenet2012_subset.sources.images import Images
+from imagenet2012_subset.sources.source import decoded
 from imagenet2012_subset.sources.tar_archive import TarArchive
-from imagenet2012_subset.storage.open import open_file
 from imagenet2012_subset.subset.select import select_training, select_validation
 from tests.shared import archives
 
@@ -24,7 +23,7 @@ def source_of(tmp_path):
     def make(original: Original, file_names: Sequence[str]) -> TarArchive:
         path = tmp_path / original.file_name
         path.write_bytes(archives.tar_bytes((name, b"x") for name in file_names))
-        return TarArchive(open_file(epath.Path(path)), original)
+        return TarArchive(epath.Path(path), original)
 
     return make
 
@@ -41,7 +40,9 @@ def why_not_training(source: TarArchive) -> str:
     with pytest.raises(ArchiveError) as caught:
         select_training(source, ["n01440764_99.JPEG"])
     assert caught.value.path == str(source.path)
-    assert caught.value.problem.startswith("lacks 1 of 1 images (n01440764_99.JPEG); ")
+    assert caught.value.problem.startswith(
+        "is missing 1 of 1 images (n01440764_99.JPEG); it has "
+    )
     assert caught.value.remedy.startswith(source.remedy)
     return caught.value.problem
 
@@ -56,18 +57,18 @@ def why_not_validation(source: TarArchive) -> str:
 @pytest.mark.parametrize("number", [1, 2, 119, 121, 999])
 def test_an_archive_of_some_synsets_is_said_to_be_one(source_of, number):
     problem = why_not_training(source_of(TRAINING, first_of_synsets(number)))
-    assert problem.endswith(f". It holds {number} of 1,000 synsets")
+    assert problem.endswith(f". It contains {number} of 1,000 synsets")
 
 
 def test_an_archive_of_120_synsets_is_that_of_another_task(source_of):
     problem = why_not_training(source_of(TRAINING, first_of_synsets(120)))
     assert problem.endswith(
-        ". It holds 120 of 1,000 synsets, as the archive of task 3, dogs, does"
+        ". It contains 120 of 1,000 synsets, as the archive of task 3, dogs, does"
     )
 
 
 def test_an_archive_of_all_synsets_is_taken_for_nothing_else(source_of):
-    assert ". It holds" not in why_not_training(
+    assert ". It contains" not in why_not_training(
         source_of(TRAINING, first_of_synsets(1000))
     )
 
@@ -76,7 +77,7 @@ def test_an_archive_of_all_synsets_is_taken_for_nothing_else(source_of):
 def test_validation_images_in_place_of_training_images(source_of, also):
     source = source_of(TRAINING, [archives.validation_name(1), *also])
     assert why_not_training(source).endswith(
-        f". It holds validation images, as {VALIDATION.file_name} does"
+        f". It contains validation images, as {VALIDATION.file_name} does"
     )
 
 
@@ -84,7 +85,7 @@ def test_validation_images_in_place_of_training_images(source_of, also):
 def test_training_images_in_place_of_validation_images(source_of, also):
     source = source_of(VALIDATION, ["n01440764_1.JPEG", *also])
     assert why_not_validation(source).endswith(
-        f". It holds training images, as {TRAINING.file_name} does"
+        f". It contains training images, as {TRAINING.file_name} does"
     )
 
 
@@ -92,17 +93,19 @@ def test_an_archive_that_lacks_some_is_not_taken_for_another(source_of):
     source = source_of(VALIDATION, [archives.validation_name(n) for n in (1, 2, 4)])
     problem = why_not_validation(source)
     assert problem.startswith(
-        "lacks 2 of 5 images (ILSVRC2012_val_00000003.JPEG, "
+        "is missing 2 of 5 images (ILSVRC2012_val_00000003.JPEG, "
         "ILSVRC2012_val_00000005.JPEG); "
     )
-    assert ". It holds" not in problem
+    assert ". It contains" not in problem
 
 
 @pytest.mark.parametrize("original", [TRAINING, VALIDATION])
 def test_test_images_have_no_labels(source_of, original):
     source = source_of(original, ["ILSVRC2012_test_00000001.JPEG"])
     why_not = why_not_training if original == TRAINING else why_not_validation
-    assert why_not(source).endswith(". It holds the test images, which have no labels")
+    assert why_not(source).endswith(
+        ". It contains the test images, which have no labels"
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,7 @@ def test_test_images_have_no_labels(source_of, original):
 )
 def test_an_archive_without_images_is_said_to_have_none(source_of, held, said):
     problem = why_not_validation(source_of(VALIDATION, held))
-    assert problem.endswith(f". It holds no ImageNet image, but {said}")
+    assert problem.endswith(f". It contains no ImageNet image, but {said}")
 
 
 def test_images_come_in_the_order_of_the_archive(source_of):
@@ -128,8 +131,11 @@ def test_of_several_images_of_a_name_the_first_is_kept_where_that_is_asked(sourc
     assert images.entries.offsets.tolist() == everything.offsets.tolist()[:2]
     with pytest.raises(ArchiveError) as caught:
         select_training(source, [a, b])
-    assert caught.value.problem == f"has 2 images more than once ({a}, {b})"
-    assert caught.value.remedy == f"Which one is right cannot be told. {source.remedy}"
+    places = " and ".join(f"{a} at byte {512 + 1024 * i:,}" for i in (1, 3, 5))
+    assert caught.value.problem == (
+        f"contains 2 images more than once ({a}, {b}); {a} is {places}"
+    )
+    assert caught.value.remedy == f"Remove the wrong ones. {source.remedy}"
     # What is not listed does not count.
     assert chosen(select_training(source, [c])) == [c]
 
@@ -139,7 +145,9 @@ def test_one_image_of_a_name_too_many_is_counted_as_one(source_of):
     source = source_of(VALIDATION, held)
     with pytest.raises(ArchiveError) as caught:
         select_validation(source, 2)
-    assert caught.value.problem == f"has 1 image more than once ({held[0]})"
+    assert caught.value.problem.startswith(
+        f"contains 1 image more than once ({held[0]}); {held[0]} is "
+    )
     assert chosen(select_validation(source, 2, ignore_duplicates=True)) == held[:2]
 
 
@@ -149,9 +157,7 @@ def test_validation_images_past_the_last_are_too_many(source_of):
     assert chosen(select_validation(source, 4)) == held
     with pytest.raises(ArchiveError) as caught:
         select_validation(source, 3)
-    assert caught.value.problem == (
-        f"has 1 validation image outside 1 to 3 ({held[-1]})"
-    )
+    assert caught.value.problem == f"has 1 validation image outside 1 to 3 ({held[-1]})"
     assert caught.value.remedy == source.remedy
 
 
