@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from etils import epath
 from tensorflow_datasets.core import registered
 from tensorflow_datasets.core.constants import CHECKSUMS_FILENAME, INCOMPLETE_PREFIX
@@ -58,6 +60,7 @@ __all__ = [
     "save_default_config_name",
     "tqdm",
     "tree",
+    "without_manual_dir",
     "write_index_file",
     "write_info_file",
 ]
@@ -66,6 +69,13 @@ __all__ = [
 def asked_manual_dir(dl_manager: DownloadManager) -> epath.Path | None:
     """Returns the folder that a user fills by hand, whether it is there or not."""
     return dl_manager._manual_dir
+
+
+def without_manual_dir(dl_manager: DownloadManager) -> DownloadManager:
+    """Returns the same download manager for a user who fills no folder by hand."""
+    other = copy.copy(dl_manager)
+    other._manual_dir = None
+    return other
 
 
 # Methods of `tfds.core.GeneratorBasedBuilder` that the builder calls or replaces.

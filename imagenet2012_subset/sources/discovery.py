@@ -19,6 +19,7 @@ from imagenet2012_subset.sources.forms import find_forms, what_will_do
 from imagenet2012_subset.sources.source import Source
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from imagenet2012_subset.storage.files import Files
+from imagenet2012_subset.storage.open import exists
 from imagenet2012_subset.storage.paths import dangling_link, irregular, is_local
 from imagenet2012_subset.tfds_internals import asked_manual_dir
 
@@ -111,7 +112,7 @@ def choose_source(
     path = manual_dir / original.file_name
     forms, problems = find_forms(manual_dir, original, index_folder)
     with_images = tuple(form.what for form in forms if form.has_images)
-    if path.exists() or dangling_link(path):
+    if exists(str(path)):
         try:
             archive = _open_original(path, original, index_folder)
         except DatasetError as error:
@@ -135,8 +136,12 @@ def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> epath.Path:
     """Returns the folder that users fill by hand.
 
     Raises:
-      ManualDirError: if it does not exist, is empty or cannot be listed.
+      ManualDirError: if it does not exist, is empty or cannot be listed. A bucket is
+        not listed: archives are looked up there by name.
     """
+    requested = asked_manual_dir(dl_manager)
+    if requested is not None and not is_local(requested):
+        return requested
     try:
         return epath.Path(dl_manager.manual_dir)
     except OSError as error:
@@ -146,11 +151,10 @@ def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> epath.Path:
             "Give a directory that is readable for the user who builds the dataset",
         ) from error
     except AssertionError as error:
-        path = asked_manual_dir(dl_manager)
-        if path is None:
+        if requested is None:
             raise ManualDirError("manual_dir", "is not given", _HOW_TO_GET) from error
-        _ensure_folder(path)
-        raise ManualDirError(path, "is empty", _HOW_TO_GET) from error
+        _ensure_folder(requested)
+        raise ManualDirError(requested, "is empty", _HOW_TO_GET) from error
 
 
 def _ensure_folder(manual_dir: epath.Path) -> None:
@@ -182,6 +186,8 @@ def _open_original(
 
 
 def _similar(manual_dir: epath.Path, original: Original) -> str:
+    if not is_local(manual_dir):
+        return ""
     try:
         present = sorted(entry.name for entry in manual_dir.iterdir())
     except OSError:

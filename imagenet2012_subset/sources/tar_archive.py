@@ -196,10 +196,11 @@ class TarArchive(Source):
 
     def sha256(self) -> str | None:
         digest = hashlib.sha256()
+        files = self.files.sequential()
         with self._progress("sha256") as bar:
             for start in range(0, self._num_bytes, _HASH_BYTES):
                 size = min(_HASH_BYTES, self._num_bytes - start)
-                digest.update(self.files.read(0, start, size))
+                digest.update(files.read(0, start, size))
                 bar.update(size)
         return digest.hexdigest()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 from collections.abc import Sequence
 
 from imagenet2012_subset.storage.files import Files, FileTable, cannot_open
@@ -10,12 +12,28 @@ from imagenet2012_subset.storage.object_store import ObjectFiles, object_status
 from imagenet2012_subset.storage.paths import is_local
 
 
+def exists(path: str) -> bool:
+    """Whether a path exists; a broken link does.
+
+    Raises:
+      ManualDirError, ArchiveError: if it is in a bucket and cannot be looked up.
+    """
+    if is_local(path):
+        return os.path.lexists(path)
+    try:
+        object_status(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def find_files(paths: Sequence[str]) -> FileTable:
     """Looks up files; the table notes their present versions.
 
     Raises:
       ArchiveError: if one cannot be looked up.
-      ManualDirError: if the package that reads buckets is missing.
+      ManualDirError: if a bucket does not exist or refuses access, or the package that
+        reads buckets is not installed.
     """
     found = []
     for path in paths:
@@ -31,3 +49,17 @@ def open_files(table: FileTable) -> Files:
     if len(table) and not is_local(table.paths[0]):
         return ObjectFiles(table)
     return Files(table)
+
+
+def read_file(path: str) -> bytes:
+    """Returns the bytes of a short file.
+
+    Raises:
+      OSError: if a local file cannot be read, or an object does not exist.
+      ManualDirError, ArchiveError: as `exists`.
+    """
+    if is_local(path):
+        return pathlib.Path(path).read_bytes()
+    table = FileTable.of([path], [object_status(path)])
+    with ObjectFiles(table) as files:
+        return files.read(0, 0, files.size(0)) if files.size(0) else b""

@@ -29,7 +29,8 @@ def link_target(path: epath.Path) -> str | None:
 
 def dangling_link(path: epath.Path) -> str | None:
     """Returns where a link points to that leads nowhere; None for anything else."""
-    return None if path.exists() else link_target(path)
+    target = link_target(path)
+    return None if target is None or path.exists() else target
 
 
 def irregular(path: epath.Path) -> str | None:
@@ -38,9 +39,7 @@ def irregular(path: epath.Path) -> str | None:
     Raises:
       OSError: if it cannot be looked up.
     """
-    if is_local(path):
-        return status(os.fspath(path)).what
-    return None if path.is_file() else "no file"
+    return status(os.fspath(path)).what if is_local(path) else None
 
 
 def free_bytes(folder: epath.Path) -> int | None:

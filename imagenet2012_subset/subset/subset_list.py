@@ -12,11 +12,14 @@ from etils import epath
 from imagenet2012_subset.errors import SubsetListError
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.sources.discovery import manual_dir_of
+from imagenet2012_subset.storage.open import exists, read_file
+from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.tfds_internals import (
     DownloadError,
     NonMatchingChecksumError,
     UrlInfo,
+    without_manual_dir,
 )
 
 # The `fingerprint` of each list that SimCLR publishes, by config.
@@ -75,6 +78,13 @@ def _download(
     by_hand = None
     if published and published.filename:
         by_hand = manual_dir_of(dl_manager) / published.filename
+    if published and by_hand and not is_local(by_hand):
+        # TFDS cannot look into a bucket.
+        if exists(str(by_hand)):
+            if problem := difference(by_hand, published):
+                raise _not_as_published(by_hand, problem, url)
+            return by_hand
+        dl_manager = without_manual_dir(dl_manager)
     try:
         path: os.PathLike[str] = dl_manager.download(url)
         return path
@@ -90,12 +100,8 @@ def _download(
         ) from error
     except NonMatchingChecksumError as error:
         if published and by_hand and by_hand.exists():
-            raise SubsetListError(
-                by_hand,
-                difference(by_hand, published) or "changed just now",
-                f"Put {url} in its place as it is, byte for byte, or remove it to let "
-                "the build download it",
-            ) from error
+            problem = difference(by_hand, published) or "changed just now"
+            raise _not_as_published(by_hand, problem, url) from error
         raise SubsetListError(
             url,
             "was downloaded, but is not the file that was published: its sha256 is "
@@ -103,6 +109,15 @@ def _download(
             "See what answers in its place, such as a log-in page or a proxy, or put "
             "the file into manual_dir, under the name that checksums.tsv gives it",
         ) from error
+
+
+def _not_as_published(by_hand: epath.Path, problem: str, url: str) -> SubsetListError:
+    return SubsetListError(
+        by_hand,
+        problem,
+        f"Put {url} in its place as it is, byte for byte, or remove it to let the "
+        "build download it",
+    )
 
 
 def difference(path: epath.Path, published: UrlInfo) -> str | None:
@@ -116,7 +131,7 @@ def difference(path: epath.Path, published: UrlInfo) -> str | None:
       SubsetListError: if the list cannot be read.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(str(path))
     except OSError as error:
         raise _unreadable(path, error) from error
     if _sha256(data) == published.checksum:
@@ -152,7 +167,7 @@ def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:
     """
     path = epath.Path(os.path.expanduser(subset_list))
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_file(str(path)).decode("utf-8-sig")
     except OSError as error:
         raise _unreadable(path, error) from error
     except UnicodeDecodeError as error:

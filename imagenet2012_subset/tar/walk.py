@@ -209,6 +209,7 @@ def walk_tars(
         tar may end without a block of zeros: what is missing then is found out when it
         is looked up.
     """
+    files = files.sequential()
     walks = Walks(files, on_progress)
     each = [TarWalk(files, tar) for tar in tars]
     for walk in reversed(each):
@@ -238,6 +239,7 @@ def walk_nested(
     Raises:
       ArchiveError: as `walk_tars`.
     """
+    files = files.sequential()
     inner: list[TarWalk] = []
 
     def on_tar(name: bytes, member: Tar) -> TarWalk | None:

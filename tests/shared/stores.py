@@ -2,112 +2,152 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pathlib
+import shutil
+import socket
+import subprocess
+import time
+import urllib.parse
+import urllib.request
 import uuid
 from collections.abc import Iterator
+from typing import Any
 from unittest import mock
 
 import pytest
 
 from tests.shared.fault_proxy import FaultProxy
 
-_S3_ENVIRONMENT = {
-    "AWS_ACCESS_KEY_ID": "id",
-    "AWS_SECRET_ACCESS_KEY": "secret",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_RETRY_MODE": "standard",
-    "AWS_MAX_ATTEMPTS": "3",
-}
+_SECONDS_TO_START = 30
 
 
-@pytest.fixture(scope="session")
-def s3() -> Iterator[FaultProxy]:
-    """moto's S3 server behind a proxy, as the store that `s3://` opens."""
-    pytest.importorskip("s3fs", reason="s3fs is not installed (the extra s3)")
-    server = pytest.importorskip("moto.server", reason="moto[server] is not installed")
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    moto = server.ThreadedMotoServer("127.0.0.1", port=0)
-    moto.start()
-    proxy = FaultProxy(moto.get_host_and_port()[1])
-    with mock.patch.dict(os.environ, _S3_ENVIRONMENT | {"AWS_ENDPOINT_URL": proxy.url}):
+@pytest.fixture(scope="session", params=["moto", "s3rver"])
+def s3(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FaultProxy]:
+    """An S3 server behind a proxy, as the store that `s3://` opens."""
+    pytest.importorskip("obstore", reason="obstore is not installed (extra buckets)")
+    pytest.importorskip("boto3", reason="boto3 is not installed (extra stores)")
+    if request.param == "moto":
+        server = _moto()
+    else:
+        server = _s3rver(tmp_path_factory.mktemp("s3rver"))
+    port = next(server)
+    proxy = FaultProxy(port)
+    variables = {
+        # The only key that s3rver knows; moto takes any.
+        "AWS_ACCESS_KEY_ID": "S3RVER",
+        "AWS_SECRET_ACCESS_KEY": "S3RVER",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": proxy.url,
+    }
+    with mock.patch.dict(os.environ, variables):
         yield proxy
     proxy.close()
-    moto.stop()
+    next(server, None)
 
 
-_GOOGLE_ENVIRONMENT = {
-    # Without it, TensorFlow's own client of Google's store goes to the real one.
-    "EPATH_USE_TF": "false",
-    # What it asks for, the server does not have.
-    "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
-}
+def _moto() -> Iterator[int]:
+    module = pytest.importorskip("moto.server", reason="moto[server] is not installed")
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = module.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()[1]
+    server.stop()
+
+
+def _s3rver(folder: pathlib.Path) -> Iterator[int]:
+    command = shutil.which("s3rver")
+    if not command:
+        pytest.skip("s3rver is not installed (npm install -g s3rver)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = ["--directory", str(folder), "--port", str(port), "--silent"]
+    server = subprocess.Popen([command, "--address", "127.0.0.1", *arguments])
+    end = time.monotonic() + _SECONDS_TO_START
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            break
+        except OSError:
+            time.sleep(0.1)
+    yield port
+    server.kill()
+    server.wait()
 
 
 @pytest.fixture(scope="session")
 def google() -> Iterator[FaultProxy]:
     """A server of Google's protocol behind a proxy, as the store that `gs://` opens."""
-    emulator = pytest.importorskip(
+    pytest.importorskip("obstore", reason="obstore is not installed (extra buckets)")
+    module = pytest.importorskip(
         "gcp_storage_emulator.server", reason="gcp-storage-emulator is not installed"
     )
-    with mock.patch.dict(os.environ, _GOOGLE_ENVIRONMENT):
-        pytest.importorskip("gcsfs", reason="gcsfs is not installed (the extra gcs)")
-        import fsspec
-        from etils.epath import gpath
-
-        server = emulator.create_server("127.0.0.1", 0, in_memory=True)
-        server.start()
-        proxy = FaultProxy(server._api._httpd.server_port)
-        gpath._is_tf_installed.cache_clear()
-        with (
-            mock.patch.dict(os.environ, {"STORAGE_EMULATOR_HOST": proxy.url}),
-            mock.patch.dict(fsspec.config.conf, {"gs": {"token": "anon"}}),
-        ):
-            yield proxy
-        proxy.close()
-        server.stop()
-    gpath._is_tf_installed.cache_clear()
-
-
-@pytest.fixture
-def google_bucket(google: FaultProxy) -> str:
-    """A new bucket, such as `gs://abc`."""
-    import fsspec
-
-    google.requests.clear()
-    name = f"bucket-{uuid.uuid4().hex}"
-    fsspec.filesystem("gs").mkdir(name)
-    return f"gs://{name}"
+    server = module.create_server("127.0.0.1", 0, in_memory=True)
+    server.start()
+    proxy = FaultProxy(server._api._httpd.server_port, is_google=True)
+    with mock.patch.dict(os.environ, {"STORAGE_EMULATOR_HOST": proxy.url}):
+        yield proxy
+    proxy.close()
+    server.stop()
 
 
 @pytest.fixture
 def bucket(s3: FaultProxy) -> str:
     """A new bucket, such as `s3://abc`."""
-    import s3fs
-
-    s3.requests.clear()
     name = f"bucket-{uuid.uuid4().hex}"
-    s3fs.S3FileSystem().mkdir(name)
+    s3_client().create_bucket(Bucket=name)
+    s3.requests.clear()
     return f"s3://{name}"
 
 
-def objects(url: str) -> dict[str, bytes]:
-    """Returns the objects in a folder of a store, by name."""
-    import fsspec
+@pytest.fixture
+def google_bucket(google: FaultProxy) -> str:
+    """A new bucket, such as `gs://abc`."""
+    name = f"bucket-{uuid.uuid4().hex}"
+    data = json.dumps({"name": name}).encode()
+    _post(f"{google.url}/storage/v1/b?project=test", data)
+    google.requests.clear()
+    return f"gs://{name}"
 
-    store, folder = fsspec.core.url_to_fs(url)
-    store.invalidate_cache()
-    if not store.exists(folder):
-        return {}
-    return {path.rpartition("/")[2]: store.cat(path) for path in store.find(folder)}
+
+def s3_client() -> Any:
+    """Returns boto3's client of the server."""
+    import boto3
+
+    return boto3.client("s3")
+
+
+def put(url: str, data: bytes) -> None:
+    """Writes an object."""
+    scheme, _, path = url.partition("://")
+    bucket, _, key = path.partition("/")
+    if scheme == "s3":
+        s3_client().put_object(Bucket=bucket, Key=key, Body=data)
+        return
+    query = urllib.parse.urlencode({"uploadType": "media", "name": key})
+    server = os.environ["STORAGE_EMULATOR_HOST"]
+    _post(f"{server}/upload/storage/v1/b/{bucket}/o?{query}", data)
+
+
+def delete(url: str) -> None:
+    """Deletes an object at `s3://`."""
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    s3_client().delete_object(Bucket=bucket, Key=key)
 
 
 def put_folder(folder: pathlib.Path, url: str) -> str:
-    """Puts the files of a folder to a store; returns the URL."""
-    import fsspec
-
-    store, _ = fsspec.core.url_to_fs(url)
+    """Writes the files of a folder to a store; returns the URL."""
     for path in folder.iterdir():
-        store.pipe_file(f"{url}/{path.name}", path.read_bytes())
+        put(f"{url}/{path.name}", path.read_bytes())
     return url
+
+
+def _post(url: str, data: bytes) -> None:
+    kind = "application/json" if data.startswith(b"{") else "application/octet-stream"
+    request = urllib.request.Request(url, data, {"Content-Type": kind})
+    urllib.request.urlopen(request).close()
