@@ -20,6 +20,7 @@ from imagenet2012_subset import Builder, DatasetError
 from imagenet2012_subset.check.folder import check_folder, number_of_images
 from imagenet2012_subset.check.report import Report
 from imagenet2012_subset.page.write import write_page
+from imagenet2012_subset.storage.paths import supported
 from imagenet2012_subset.version import __version__
 
 
@@ -54,7 +55,7 @@ def _check(args: argparse.Namespace) -> Report:
 
 
 def _path(argument: str) -> epath.Path:
-    return epath.Path(os.path.expanduser(argument))
+    return epath.Path(supported(os.path.expanduser(argument)))
 
 
 def _parser() -> argparse.ArgumentParser:

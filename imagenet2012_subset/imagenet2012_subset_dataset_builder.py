@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -22,6 +21,7 @@ from imagenet2012_subset.sources.discovery import (
 )
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.sources.index_cache import folder_in
+from imagenet2012_subset.storage.paths import supported
 from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.subset.select import select_training, select_validation
 from imagenet2012_subset.subset.subset_list import fetch_subset_list
@@ -151,7 +151,7 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
         # does, is not of the kind that opens `s3://`.
         if download_config.manual_dir is not None:
             download_config = dataclasses.replace(
-                download_config, manual_dir=os.fspath(download_config.manual_dir)
+                download_config, manual_dir=supported(download_config.manual_dir)
             )
         return super()._make_download_manager(
             download_dir=download_dir, download_config=download_config
@@ -190,18 +190,19 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
                 "own, such as direct_num_workers"
             )
         found = self._find(dl_manager)
-        chosen = self._choose(found, dl_manager, download_config)
-        planned = self._plan(chosen, download_config)
-        print(f"To write: {summary(planned)}")
-        if on_beam:
-            write_splits_on_beam(
-                planned,
-                self._shard_writer(),
-                runner=download_config.beam_runner,
-                options=download_config.beam_options,
-            )
-        else:
-            write_splits(planned, self._shard_writer(), workers=self._workers)
+        with found.naming_alternatives():
+            chosen = self._choose(found, dl_manager, download_config)
+            planned = self._plan(chosen, download_config)
+            print(f"To write: {summary(planned)}")
+            if on_beam:
+                write_splits_on_beam(
+                    planned,
+                    self._shard_writer(),
+                    runner=download_config.beam_runner,
+                    options=download_config.beam_options,
+                )
+            else:
+                write_splits(planned, self._shard_writer(), workers=self._workers)
         return [
             tfds.core.SplitInfo(
                 name=plan.name,

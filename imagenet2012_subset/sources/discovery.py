@@ -1,39 +1,72 @@
-"""What lies in the folder that users fill by hand: opened, or explained.
-
-Here alone it is decided in which form the images of a split are taken.
-"""
+"""Which forms of ImageNet a manual_dir contains: the only place that decides."""
 
 from __future__ import annotations
 
-import codecs
-import difflib
-from collections.abc import Callable
+import contextlib
+import dataclasses
+import errno
+import functools
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset.errors import DatasetError, ManualDirError, first_of
+from imagenet2012_subset.errors import DatasetError, ManualDirError, counted, first_of
+from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
-from imagenet2012_subset.sources.forms import find_forms, what_will_do
-from imagenet2012_subset.sources.source import Source
+from imagenet2012_subset.sources.advice import Advice, describe_file, why_not_tar
+from imagenet2012_subset.sources.image_folders import ImageFolders, Layout, layouts_of
+from imagenet2012_subset.sources.source import Found, Source
+from imagenet2012_subset.sources.synset_tars import SYNSET_TAR, SynsetTars
 from imagenet2012_subset.sources.tar_archive import TarArchive
-from imagenet2012_subset.storage.files import Files
+from imagenet2012_subset.storage.folders import entries_of, is_folder, status
 from imagenet2012_subset.storage.open import exists
 from imagenet2012_subset.storage.paths import dangling_link, irregular, is_local
 from imagenet2012_subset.tfds_internals import asked_manual_dir
 
 _HOW_TO_GET = "; ".join(one.how_to_get for one in (TRAINING, VALIDATION))
-_FOREIGN_STARTS = {
-    b"\x1f\x8b": "is compressed with gzip (decompress it: gunzip)",
-    b"BZh": "is compressed with bzip2 (decompress it: bunzip2)",
-    b"\xfd7zXZ\0": "is compressed with xz (decompress it: unxz)",
-    b"(\xb5/\xfd": "is compressed with zstd (decompress it: unzstd)",
-    b"PK\x03\x04": "is a zip file, not a tar",
-}
-# What browsers and download tools append while they are at it.
-_UNFINISHED = (".part", ".crdownload", ".download", ".partial", ".aria2", ".tmp")
-_WEB_PAGE_STARTS = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<script")
+
+# Where below manual_dir images may be: in itself, as Kaggle's challenge extracts, or in
+# a folder that somebody made for them.
+_ABOVE = (
+    "",
+    "ILSVRC/Data/CLS-LOC",
+    "imagenet-object-localization-challenge/ILSVRC/Data/CLS-LOC",
+    "Data/CLS-LOC",
+    "CLS-LOC",
+    "ImageNet",
+    "imagenet",
+    "ILSVRC2012",
+    "data",
+)
+
+# What the folders of a split are called. A group has a split only together: the Hugging
+# Face hub's archives extract to several.
+_TRAINING_FOLDERS: tuple[tuple[str, ...], ...] = (
+    ("train",),
+    ("ILSVRC2012_img_train",),
+    ("ILSVRC2012_train",),
+    tuple(f"train_images_{number}" for number in range(5)),
+)
+_VALIDATION_FOLDERS: tuple[tuple[str, ...], ...] = (
+    ("val",),
+    ("ILSVRC2012_img_val",),
+    ("ILSVRC2012_val",),
+    ("validation",),
+    ("val_images",),
+)
+
+# This many entries are enough to classify a folder of a million.
+_GLANCE = 4096
+_GLANCE_BELOW = 256
+_FOLDERS_GLANCED_AT = 8
+_MAX_NEAR = 100
+_SHOWN = 5
+
+Form = Callable[[epath.Path, Original, "epath.Path | None"], Iterable[Found]]
 
 
 class Choice(NamedTuple):
@@ -41,7 +74,7 @@ class Choice(NamedTuple):
 
     Attributes:
       source: these images.
-      passed_over: in words, what else there is of the split, which is not taken.
+      passed_over: in words, what else exists of the split and is not used.
     """
 
     source: Source
@@ -58,6 +91,24 @@ class Sources(NamedTuple):
 
     training: Source
     validation: Source
+    choices: tuple[Choice, ...]
+
+    @contextlib.contextmanager
+    def naming_alternatives(self) -> Iterator[None]:
+        """Adds to an error about a source what could be used in its place.
+
+        Raises:
+          DatasetError: the error that was raised inside, with a longer remedy if other
+            forms of the split exist.
+        """
+        try:
+            yield
+        except DatasetError as error:
+            for choice in self.choices:
+                path = os.fspath(choice.source.path)
+                if choice.passed_over and f"{error.path}/".startswith(f"{path}/"):
+                    raise _or_else(error, path, choice.passed_over) from error
+            raise
 
 
 def find_sources(
@@ -65,22 +116,22 @@ def find_sources(
     index_folder: epath.Path | None = None,
     on_choice: Callable[[str], object] = lambda line: None,
 ) -> Sources:
-    """Opens what the folder has of each split; reads no image.
+    """Opens what a folder contains of each split; reads no image.
 
     Args:
       manual_dir: the folder.
-      index_folder: where what lies in the archives is kept; None keeps nothing.
-      on_choice: called with a line that says which was chosen of what is there.
+      index_folder: where the indices of archives are saved; None saves nothing.
+      on_choice: called with a line that says which of the existing forms is used.
 
     Raises:
-      ManualDirError: if it lacks the images of a split, or has something else instead.
+      ManualDirError: if a split is missing, or something else is in its place.
       ArchiveError: if an archive cannot be opened.
     """
-    training, validation = (
+    training, validation = choices = tuple(
         choose_source(manual_dir, one, index_folder) for one in (TRAINING, VALIDATION)
     )
     on_choice(f"Takes training images {training}, validation images {validation}")
-    return Sources(training.source, validation.source)
+    return Sources(training.source, validation.source, choices)
 
 
 def find_source(
@@ -88,12 +139,7 @@ def find_source(
     original: Original,
     index_folder: epath.Path | None = None,
 ) -> Source:
-    """Opens what the folder has of one split.
-
-    Raises:
-      ManualDirError: as `find_sources`.
-      ArchiveError: likewise.
-    """
+    """Opens what a folder contains of one split; raises as `find_sources` does."""
     return choose_source(manual_dir, original, index_folder).source
 
 
@@ -102,131 +148,341 @@ def choose_source(
     original: Original,
     index_folder: epath.Path | None = None,
 ) -> Choice:
-    """Opens what the folder has of one split: the archive where it is there.
+    """Opens the first form of a split that a folder contains.
+
+    Args:
+      manual_dir: the folder.
+      original: the published archive of the split.
+      index_folder: as for `find_sources`.
 
     Raises:
       ManualDirError: as `find_sources`.
-      ArchiveError: likewise.
+      ArchiveError: as `find_sources`.
     """
-    _ensure_folder(manual_dir)
-    path = manual_dir / original.file_name
-    forms, problems = find_forms(manual_dir, original, index_folder)
-    with_images = tuple(form.what for form in forms if form.has_images)
-    if exists(str(path)):
-        try:
-            archive = _open_original(path, original, index_folder)
-        except DatasetError as error:
-            if not with_images:
-                raise
-            remedy = f"{error.remedy}; or move it away, to take the {with_images[0]}"
-            raise type(error)(error.path, error.problem, remedy) from error
-        return Choice(archive, with_images)
-    if not forms and problems:
-        raise problems[0]
-    if not forms:
-        raise ManualDirError(
-            path,
-            f"does not exist{_similar(manual_dir, original)}",
-            f"{original.how_to_get}. {what_will_do(original)}",
-        )
-    return Choice(forms[0].source(), with_images[1:])
+    _check_folder(manual_dir)
+    found = _find(manual_dir, original, index_folder)
+    if not found:
+        raise _nothing_found(manual_dir, original)
+    chosen, *others = found
+    passed_over = tuple(other.what for other in others if other.has_images)
+    try:
+        return Choice(chosen.open(), passed_over)
+    except DatasetError as error:
+        if passed_over:
+            raise _or_else(error, error.path, passed_over) from error
+        raise
 
 
 def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> epath.Path:
     """Returns the folder that users fill by hand.
 
     Raises:
-      ManualDirError: if it does not exist, is empty or cannot be listed. A bucket is
-        not listed: archives are looked up there by name.
+      ManualDirError: if it does not exist, is empty or cannot be listed.
     """
-    requested = asked_manual_dir(dl_manager)
-    if requested is not None and not is_local(requested):
-        return requested
+    path = asked_manual_dir(dl_manager)
+    if path is None:
+        raise ManualDirError("manual_dir", "is not given", _HOW_TO_GET)
+    if not is_local(path):  # Archives in a bucket are looked up by name.
+        return path
+    _check_folder(path)
     try:
         return epath.Path(dl_manager.manual_dir)
     except OSError as error:
         raise ManualDirError(
-            error.filename or "manual_dir",
-            f"cannot be listed ({error.strerror})",
+            error.filename or path,
+            f"cannot be listed ({error.strerror or error})",
             "Give a directory that is readable for the user who builds the dataset",
         ) from error
     except AssertionError as error:
-        if requested is None:
-            raise ManualDirError("manual_dir", "is not given", _HOW_TO_GET) from error
-        _ensure_folder(requested)
-        raise ManualDirError(requested, "is empty", _HOW_TO_GET) from error
+        raise ManualDirError(path, "is empty", _HOW_TO_GET) from error
 
 
-def _ensure_folder(manual_dir: epath.Path) -> None:
-    # Folders of remote storage are there once there is something in them.
-    if is_local(manual_dir) and not manual_dir.is_dir():
-        problem = "is no directory" if manual_dir.exists() else "does not exist"
-        raise ManualDirError(manual_dir, problem, _HOW_TO_GET)
+def _find(
+    folder: epath.Path, original: Original, index_folder: epath.Path | None = None
+) -> list[Found]:
+    """Returns all forms of a split in a folder, the best first."""
+    found = [one for form in FORMS for one in form(folder, original, index_folder)]
+    # A place for images without any is used only if there is nothing else.
+    return sorted(found, key=lambda one: not one.has_images)
 
 
-def _open_original(
+def _archives(
+    folder: epath.Path, original: Original, index_folder: epath.Path | None
+) -> Iterator[Found]:
+    """Finds the published archive, or one made again."""
+    seen = set()
+    for above in _ABOVE if is_local(folder) else ("",):
+        path = folder / above / original.file_name
+        real = os.path.realpath(path) if is_local(path) else os.fspath(path)
+        if exists(os.fspath(path)) and real not in seen:
+            seen.add(real)
+            source = functools.partial(_open_archive, path, original, index_folder)
+            yield Found(f"archive {path}", True, source)
+
+
+def _open_archive(
     path: epath.Path, original: Original, index_folder: epath.Path | None
-) -> TarArchive:
-    if target := dangling_link(path):
-        raise ManualDirError(
-            path,
-            f"is a link to {target}, which does not exist",
-            "Let it point to the archive",
-        )
-    if what := irregular(path):
-        raise ManualDirError(
-            path,
-            f"is {what}, but the archive itself is wanted",
-            f"Replace it by the tar, not extracted. {original.how_to_get}",
-        )
+) -> Source:
+    if is_local(path):
+        if target := dangling_link(path):
+            raise ManualDirError(
+                path, f"is a broken link to {target}", "Point it to the archive"
+            )
+        if what := irregular(path):
+            advice = _advice_of_folder(path, original)
+            remedy = advice.remedy if advice else original.how_to_get
+            raise ManualDirError(path, f"is {what}, not a tar", remedy)
     archive = TarArchive(path, original, index_folder)
-    if problem := _foreign(archive.files):
-        raise ManualDirError(path, problem, original.how_to_get)
+    if advice := why_not_tar(archive.files, original, os.fspath(path)):
+        raise ManualDirError(path, *advice)
     return archive
 
 
-def _similar(manual_dir: epath.Path, original: Original) -> str:
-    if not is_local(manual_dir):
-        return ""
+def _extracted(
+    folder: epath.Path, original: Original, index_folder: epath.Path | None
+) -> Iterator[Found]:
+    """Finds what the archive extracts to: synset tars, or images in folders."""
+    if not is_local(folder):
+        return
+    seen: set[str] = set()
+    for paths in _split_folders(folder, original):
+        try:
+            folders = [path.rstrip("/") for path in paths if _is_folder(path)]
+            # Another name for the same folder does not count.
+            real = {os.path.realpath(path) for path in folders}
+            if not folders or real & seen:
+                continue
+            seen |= real
+            is_named = os.path.join(folder, "") not in paths
+            yield from _extracted_in(folders, original, index_folder, is_named)
+        except ManualDirError as error:
+            yield Found("", False, functools.partial(_raise, error))
+
+
+def _split_folders(folder: epath.Path, original: Original) -> Iterator[list[str]]:
+    """Yields the paths that the folders of a split may have, one group at a time."""
+    groups = _folder_groups(original)
+    for above, group in itertools.product(_ABOVE, groups):
+        yield [os.path.join(folder, above, name) for name in group]
+        # Some tools extract a folder into a folder that was made for it.
+        if len(group) == 1:
+            inner = dict.fromkeys([group[0], groups[0][0]])
+            yield from ([os.path.join(folder, above, *group, name)] for name in inner)
+    # The images may be in the manual directory itself.
+    yield [os.path.join(folder, "")]
+
+
+def _folder_groups(original: Original) -> tuple[tuple[str, ...], ...]:
+    return _TRAINING_FOLDERS if original == TRAINING else _VALIDATION_FOLDERS
+
+
+def _raise(error: ManualDirError) -> Source:
+    raise error
+
+
+def _is_folder(path: str) -> bool:
     try:
-        present = sorted(entry.name for entry in manual_dir.iterdir())
-    except OSError:
-        present = []
-    lower = {_finished(name.lower()): name for name in reversed(present)}
-    close = difflib.get_close_matches(original.file_name.lower(), lower, 1, cutoff=0.85)
-    others = {TRAINING.file_name, VALIDATION.file_name}
-    if close and lower[close[0]] not in others:
-        found = lower[close[0]]
-        if found.lower().endswith(_UNFINISHED):
-            return f", though there is {found!r} (let that download finish)"
-        return f", though there is {found!r} (rename it if it is the archive)"
-    if not present:
-        return " (the directory is empty)"
-    shown = ", ".join(present[:5]) + (", ..." if len(present) > 5 else "")
-    return f" (the directory has {shown})"
+        return status(path).what == "a directory"
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR) and not os.path.islink(path):
+            return False
+        reason = error.strerror or str(error)
+        raise ManualDirError(
+            path,
+            f"cannot be looked up ({reason})",
+            "If it is a link, point it to a folder or remove it",
+        ) from error
 
 
-def _finished(name: str) -> str:
-    """Returns what a download will be called once it is finished."""
-    for end in _UNFINISHED:
-        name = name.removesuffix(end)
-    return name
+def _extracted_in(
+    folders: Sequence[str],
+    original: Original,
+    index_folder: epath.Path | None,
+    is_named: bool,
+) -> Iterator[Found]:
+    """Yields what folders contain of a split."""
+    glances = [_glance(folder, original) for folder in folders]
+    found = []
+    num_tars = sum(glance.num_tars for glance in glances)
+    if num_tars and original == TRAINING:
+        path = epath.Path(folders[0])
+        tars = functools.partial(SynsetTars, path, original, index_folder)
+        what = f"{counted(num_tars, 'synset tar')} in {path}"
+        found.append((num_tars, Found(what, True, tars)))
+    layouts = [layout for glance in glances for layout in glance.layouts]
+    if layouts or (is_named and not num_tars):
+        num_folders = sum(glance.num_folders for glance in glances)
+        expected = layouts or [one for path in folders for one in layouts_of(path)]
+        tree = functools.partial(ImageFolders, expected, original)
+        what = f"images in {folders[0]}"
+        found.append((num_folders, Found(what, bool(layouts), tree)))
+    # A tar for each synset is as good as before it was extracted; but a tar that was
+    # left behind, or a few that are extracted already, are not.
+    for _, one in sorted(found, key=lambda each: -each[0]):
+        yield one
 
 
-def _foreign(files: Files) -> str | None:
-    if not files.size(0):
-        return "is empty"
-    start = files.read(0, 0, min(512, files.size(0)))
-    for magic, what in _FOREIGN_STARTS.items():
-        if start.startswith(magic):
-            return what
-    if (
-        start.removeprefix(codecs.BOM_UTF8)
-        .lstrip()
-        .lower()
-        .startswith(_WEB_PAGE_STARTS)
-    ):
-        return (
-            "is a web page, not a tar (the download led to a log-in or an error page)"
+# Adding a form is one line here. The first form of a split with images is used.
+FORMS: tuple[Form, ...] = (
+    _archives,
+    _extracted,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Glance:
+    """What the first entries of a folder are.
+
+    Attributes:
+      num_tars: how many tars of a synset.
+      num_folders: how many folders of a synset.
+      layouts: how images of the split are stored there.
+    """
+
+    num_tars: int
+    num_folders: int
+    layouts: tuple[Layout, ...]
+
+
+def _glance(folder: str, original: Original) -> _Glance:
+    layouts: dict[Layout, None] = {}
+    num_tars = num_folders = 0
+    try:
+        for number, entry in enumerate(entries_of(folder)):
+            if number >= _GLANCE and (num_tars or layouts):
+                break
+            if names.is_wnid(os.fsdecode(entry.name)) and is_folder(entry):
+                num_folders += 1
+                if num_folders <= _FOLDERS_GLANCED_AT or not layouts:
+                    below = entries_of(os.fsdecode(entry.path))
+                    for image in itertools.islice(below, _GLANCE_BELOW):
+                        _note(layouts, folder, True, image.name, original)
+            elif SYNSET_TAR.fullmatch(entry.name):
+                num_tars += 1
+            else:
+                _note(layouts, folder, False, entry.name, original)
+    except OSError as error:
+        raise ManualDirError(
+            os.fsdecode(error.filename or folder),
+            f"cannot be listed ({error.strerror or error})",
+            "Make it readable for the user who builds the dataset",
+        ) from error
+    return _Glance(num_tars, num_folders, tuple(layouts))
+
+
+def _note(
+    layouts: dict[Layout, None],
+    folder: str,
+    by_synset: bool,
+    file_name: bytes,
+    original: Original,
+) -> None:
+    if image := names.parse_path(file_name):
+        name = image.name.decode()
+        is_training = names.training_wnid(name) is not None
+        is_validation = names.validation_number(name) is not None
+        if is_training if original == TRAINING else is_validation:
+            layouts[Layout(folder, by_synset, image.appended is not None)] = None
+
+
+def _check_folder(manual_dir: epath.Path) -> None:
+    # A folder of a bucket exists once it contains something.
+    if not is_local(manual_dir) or manual_dir.is_dir():
+        return
+    if manual_dir.exists():
+        raise ManualDirError(
+            manual_dir,
+            "is a file, not a directory",
+            f"Give the directory that contains the archives: {manual_dir.parent}",
         )
+    raise ManualDirError(manual_dir, "does not exist", _HOW_TO_GET)
+
+
+def _or_else(
+    error: DatasetError, path: str, passed_over: Sequence[str]
+) -> DatasetError:
+    """Returns the error with the other forms that could be used."""
+    others = first_of([f"the {what}" for what in passed_over])
+    remedy = f"{error.remedy}. Or move {path} away, to use {others}"
+    return type(error)(error.path, error.problem, remedy)
+
+
+def _nothing_found(manual_dir: epath.Path, original: Original) -> ManualDirError:
+    """Returns the error of a folder without a split; it names what is near."""
+    path = manual_dir / original.file_name
+    present = _names_in(manual_dir)
+    clues = list(_clues(manual_dir, present, path, original))
+    if clues:
+        problems = " and ".join(f"{what} {clue.problem}" for what, clue in clues)
+        remedies = dict.fromkeys(clue.remedy for _, clue in clues)
+        return ManualDirError(
+            path, f"does not exist, but {problems}", ". Or: ".join(remedies)
+        )
+    contents = ", ".join(present[:_SHOWN]) + (", ..." if present[_SHOWN:] else "")
+    return ManualDirError(
+        path,
+        "does not exist "
+        + (f"(the directory contains {contents})" if present else "(nothing does)"),
+        f"{original.how_to_get}. {_other_forms(original)}",
+    )
+
+
+def _names_in(folder: epath.Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in folder.iterdir())
+    except OSError:
+        return []
+
+
+def _clues(
+    manual_dir: epath.Path, present: Sequence[str], path: epath.Path, original: Original
+) -> Iterator[tuple[str, Advice]]:
+    """Yields what is near the missing archive: its name, and what is to be said."""
+    if not is_local(manual_dir):
+        return
+    for name in present[:_MAX_NEAR]:
+        near = manual_dir / name
+        if near.is_file():
+            advice = describe_file(os.fspath(near), original, os.fspath(path))
+        elif near.is_dir() and not name.startswith("."):
+            advice = _advice_of_folder(near, original)
+        else:
+            advice = None
+        if advice:
+            yield repr(name), advice
+    parent = epath.Path(os.path.abspath(manual_dir)).parent
+    if advice := _advice_as_manual_dir(parent, original):
+        yield f"the directory above, {parent},", advice
+
+
+def _advice_of_folder(folder: epath.Path, original: Original) -> Advice | None:
+    """Returns how to use a folder that contains images but has another name."""
+    with contextlib.suppress(DatasetError):
+        for found in _extracted_in([os.fspath(folder)], original, None, False):
+            name = _folder_groups(original)[0][0]
+            return Advice(f"has {found.what}", f"Rename {folder} to {name}/")
+    return _advice_as_manual_dir(folder, original)
+
+
+def _advice_as_manual_dir(folder: epath.Path, original: Original) -> Advice | None:
+    for found in _find(folder, original):
+        if found.has_images:
+            return Advice(f"has {found.what}", f"Give {folder} as manual_dir")
     return None
+
+
+def _other_forms(original: Original) -> str:
+    """Returns in words which forms can be used besides the archive itself."""
+    if original == TRAINING:
+        return (
+            "What it extracts to can be used too: train/<wnid>/*.JPEG or "
+            "train/<wnid>.tar (or ILSVRC2012_img_train/ instead of train/), Kaggle's "
+            "ILSVRC/Data/CLS-LOC/train/<wnid>/*.JPEG, or train/*_<wnid>.JPEG as the "
+            "Hugging Face hub's archives extract"
+        )
+    return (
+        "What it extracts to can be used too: val/*.JPEG or val/<wnid>/*.JPEG (or "
+        "ILSVRC2012_img_val/ or ILSVRC2012_val/ instead of val/), Kaggle's "
+        "ILSVRC/Data/CLS-LOC/val/*.JPEG, or val/*_<wnid>.JPEG as the Hugging Face "
+        "hub's archives extract"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -242,3 +242,17 @@ class Source(abc.ABC):
           ArchiveError: if it cannot be read.
         """
         return None
+
+
+class Found(NamedTuple):
+    """Images of a split that exist in some form, not opened yet.
+
+    Attributes:
+      what: what they are and where, such as `images in /data/train`.
+      has_images: whether an image of the split was seen, not only a place for images.
+      open: returns the source.
+    """
+
+    what: str
+    has_images: bool
+    open: Callable[[], Source]

@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
+from imagenet2012_subset.file_types import START_BYTES, file_type
 from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.imagenet.originals import TRAINING
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from imagenet2012_subset.storage.files import FileTable
 from imagenet2012_subset.storage.folders import (
@@ -20,7 +22,7 @@ from imagenet2012_subset.storage.folders import (
 )
 from imagenet2012_subset.storage.in_step import OnProgress
 from imagenet2012_subset.storage.paths import dangling_link
-from imagenet2012_subset.tar.headers import Tar
+from imagenet2012_subset.tar.headers import DamagedTarError, Tar
 from imagenet2012_subset.tar.walk import TarWalk, walk_tars
 
 SYNSET_TAR = re.compile(rb"(n\d{8})\.tar", re.ASCII)
@@ -42,7 +44,11 @@ class SynsetTars(TarArchive):
 
     def _walk(self, on_progress: OnProgress) -> list[TarWalk]:
         sizes = self.table.sizes.tolist()
-        tars = [Tar("the archive", i, 0, size) for i, size in enumerate(sizes)]
+        file_names = map(os.path.basename, self.table.paths)
+        tars = [
+            Tar(n, i, 0, size)
+            for i, (n, size) in enumerate(zip(file_names, sizes, strict=True))
+        ]
         return walk_tars(self.files, tars, on_progress)
 
     @property
@@ -61,6 +67,17 @@ class SynsetTars(TarArchive):
             f"Extract {archive} again (tar -xf {archive} -C {self.path}), or put it "
             "into manual_dir as it is"
         )
+
+    def _explained(self, error: DamagedTarError) -> ArchiveError:
+        file = self.table.paths.index(error.path)
+        start = self.files.read(file, 0, min(START_BYTES, self.files.size(file)))
+        found = file_type(start)
+        problem = f"is {found.value}, not a tar" if found else error.problem
+        return ArchiveError(error.path, problem, self._if_damaged)
+
+    @property
+    def _if_damaged(self) -> str:
+        return f"Extract this tar again from {self.original.file_name}"
 
     def describe(self) -> str:
         present = [os.path.basename(path) for path in self.table.paths]
@@ -84,7 +101,7 @@ def _present_wnids(folder: epath.Path) -> Sequence[str]:
 
 
 def _checked(path: str, status: Status | OSError) -> Status:
-    remedy = "Extract it again from the training archive"
+    remedy = f"Extract this tar again from {TRAINING.file_name}"
     if isinstance(status, OSError):
         if target := dangling_link(epath.Path(path)):
             problem = f"is a broken link to {target}"

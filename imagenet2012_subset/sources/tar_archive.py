@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from etils import epath
 
 from imagenet2012_subset.errors import LEAVE_ALONE, SEE_DAMAGE, ArchiveError, counted
 from imagenet2012_subset.imagenet.names import mismatched_wnid, parse_path, parse_paths
-from imagenet2012_subset.imagenet.originals import Original
+from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
 from imagenet2012_subset.sources import index_cache
 from imagenet2012_subset.sources.source import Entries, Entry, Index, Listing, Source
 from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
@@ -21,8 +22,11 @@ from imagenet2012_subset.storage.in_step import OnProgress
 from imagenet2012_subset.storage.open import find_files, open_files
 from imagenet2012_subset.tar.headers import (
     BLOCK,
+    CutTarError,
+    DamagedTarError,
     Member,
     Tar,
+    has_checksum,
     members_ending_at,
     name_field,
     parse_plain,
@@ -34,9 +38,17 @@ from imagenet2012_subset.tfds_internals import tqdm
 _HASH_BYTES = 8 << 20
 _MAX_OTHERS = 5
 
-# `tar` fills its last record of 10 KiB, or of what -b says, with zeros.
-_MAX_PADDING = 1 << 20
+# What the first member of a published archive is called, without folders.
+_PUBLISHED_MEMBER = {
+    TRAINING: re.compile(rb"n\d{8}\.tar"),
+    VALIDATION: re.compile(rb"ILSVRC2012_val_\d{8}\.JPEG"),
+}
+
+# Two blocks of zeros end a tar, and `tar` fills the rest of its last record with more.
+_MAX_PADDING = tarfile.RECORDSIZE + BLOCK
+_STRETCH = 1 << 20
 _SAMPLES = 1024
+_MAX_REMARKS = 3
 
 # Folders that file managers, network storage and archivers add: what they contain is
 # not part of ImageNet.
@@ -128,14 +140,41 @@ class TarArchive(Source):
         """
         if saved := index_cache.load(self._index_folder, self.path, self.table):
             return saved
-        with self._progress("Locating images in") as bar:
-            index = make_index(self.files, self._walk(bar.update))
+        try:
+            with self._progress("Locating images in") as bar:
+                index = make_index(self.files, self._walk(bar.update))
+        except DamagedTarError as error:
+            raise self._explained(error) from error
         index_cache.save(self._index_folder, self.path, self.table, index)
         return index
 
     def _walk(self, on_progress: OnProgress) -> list[TarWalk]:
         whole = Tar("the archive", 0, 0, self._num_bytes)
         return walk_nested(self.files, whole, _is_synset_tar, on_progress)
+
+    def _explained(self, error: DamagedTarError) -> ArchiveError:
+        """Returns the error with a remedy that fits this archive."""
+        remedy = self._if_damaged
+        is_shorter = self._num_bytes < self.original.size
+        if isinstance(error, CutTarError) and is_shorter and self._starts_as_published:
+            remedy = (
+                f"If the download was interrupted at {self._num_bytes:,} of "
+                f"{self.original.size:,} bytes, resume it (wget -c or curl -C -); "
+                "otherwise download the archive again"
+            )
+        return ArchiveError(error.path, error.problem, remedy)
+
+    @property
+    def _starts_as_published(self) -> bool:
+        if self._num_bytes < BLOCK:
+            return False
+        first = parse_plain(self.files.read(0, 0, BLOCK))
+        pattern = _PUBLISHED_MEMBER[self.original]
+        return first is not None and pattern.fullmatch(first[0]) is not None
+
+    @property
+    def _if_damaged(self) -> str:
+        return SEE_DAMAGE
 
     def look_up(self, names: Sequence[str]) -> Entries:
         entries = self.index.entries
@@ -208,7 +247,7 @@ class TarArchive(Source):
         return ArchiveError(
             entry.path,
             f"{entry.name}, {entry.size:,} bytes at byte {entry.offset:,}, {problem}",
-            SEE_DAMAGE,
+            self._if_damaged,
         )
 
     def _progress(self, what: str) -> Any:
@@ -280,10 +319,13 @@ def _remarks(files: Files, walks: Sequence[TarWalk]) -> tuple[str, ...]:
             f"{counted(num_links, 'member')} are links, which contain no image (pack "
             "what they point to: tar -h)"
         )
+    ends = []
     for walk in walks:
         if walk.zeros_at is not None and (after := _after_end(files, walk)):
-            name = walk.tar.name
-            remarks.append(f"{name} ends at byte {walk.zeros_at:,}, {after}")
+            ends.append(f"{walk.tar.name} ends at byte {walk.zeros_at:,}, {after}")
+    remarks += ends[:_MAX_REMARKS]
+    if len(ends) > _MAX_REMARKS:
+        remarks.append(f"{len(ends) - _MAX_REMARKS:,} more tars end early")
     return tuple(remarks)
 
 
@@ -292,20 +334,34 @@ def _after_end(files: Files, walk: TarWalk) -> str | None:
     start, end = walk.zeros_at or 0, walk.tar.end
     if end - start <= _MAX_PADDING:
         return None
-    near = range(start, min(start + _MAX_PADDING, end), BLOCK)
-    far = range(start, end, max(BLOCK, (end - start) // _SAMPLES // BLOCK * BLOCK))
-    for at in (*near, *far):
-        block = files.read(walk.tar.file, at, min(BLOCK, end - at))
-        if block.strip(b"\0"):
-            what = "a second archive" if parse_plain(block) else "other data"
-            return (
-                f"but {what} follows at byte {at:,} (archives cannot be joined with "
-                "cat: use tar --concatenate, or download the original)"
-            )
+    near = files.read(walk.tar.file, start, min(_STRETCH, end - start))
+    num_zeros = len(near) - len(near.lstrip(b"\0"))
+    at = start + num_zeros // BLOCK * BLOCK
+    if num_zeros == len(near):
+        at = _first_data(files, walk.tar.file, start + num_zeros, end)
+    if at >= end:
+        return (
+            f"and only zeros follow up to byte {end:,}: download tools reserve space "
+            "before they write, so the download may not be finished"
+        )
+    if end - at >= BLOCK and has_checksum(files.read(walk.tar.file, at, BLOCK)):
+        return (
+            f"but a second archive follows at byte {at:,} (cat does not join tars: use "
+            "tar --concatenate, or download the original)"
+        )
     return (
-        f"and zeros follow up to byte {end:,}, as download tools reserve space before "
-        "they write: the download was not finished"
+        f"but other data follows at byte {at:,}: a part in between may not have been "
+        "downloaded"
     )
+
+
+def _first_data(files: Files, file: int, start: int, end: int) -> int:
+    """Returns where the first of a sample of blocks is not zeros; `end` if none is."""
+    step = max(BLOCK, (end - start) // _SAMPLES // BLOCK * BLOCK)
+    for at in range(start, end, step):
+        if files.read(file, at, min(BLOCK, end - at)).strip(b"\0"):
+            return at
+    return end
 
 
 def _members_at(files: Files, entry: Entry) -> Iterator[Member]:

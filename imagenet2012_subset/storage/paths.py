@@ -4,15 +4,37 @@ from __future__ import annotations
 
 import os
 import shutil
+import urllib.parse
+import urllib.request
 
 from etils import epath
 
+from imagenet2012_subset.errors import ManualDirError
 from imagenet2012_subset.storage.folders import status
 
 
 def is_local(path: epath.PathLike) -> bool:
     """Whether the platform's own calls can open a path: it is no URL, as `gs://` is."""
     return "://" not in os.fspath(path)
+
+
+def supported(given: epath.PathLike) -> str:
+    """Returns a path or the URL of a bucket; a `file://` URL becomes a path.
+
+    Raises:
+      ManualDirError: if it is another URL.
+    """
+    text = os.fspath(given)
+    url = urllib.parse.urlsplit(text)
+    if url.scheme == "file" and url.netloc in ("", "localhost"):
+        return urllib.request.url2pathname(url.path)
+    if url.scheme in ("file", "http", "https", "ftp"):
+        raise ManualDirError(
+            text,
+            f"is a {url.scheme}:// URL, which cannot be read",
+            "Give a local directory, or a bucket such as gs://... or s3://...",
+        )
+    return text
 
 
 def absolute(path: epath.PathLike) -> str:

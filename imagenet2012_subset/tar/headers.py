@@ -40,6 +40,18 @@ _SPACES = 8 * ord(" ")
 _ADLER_MODULUS = 65521
 
 
+class DamagedTarError(ArchiveError):
+    """A tar has an invalid header, or a member that reaches past its end.
+
+    What to do about it depends on where the tar comes from: its source replaces the
+    remedy.
+    """
+
+
+class CutTarError(DamagedTarError):
+    """A file ends within a member of a tar."""
+
+
 class Tar(NamedTuple):
     """A tar inside a file, or the whole file.
 
@@ -138,7 +150,8 @@ def read_member(
       pax_globals: what global pax headers before it have set; updated here.
 
     Raises:
-      ArchiveError: if `tarfile` finds no valid header there, or the member is sparse.
+      DamagedTarError: if `tarfile` finds no valid header there.
+      ArchiveError: if the member is sparse, or the file cannot be read.
     """
     source = _HeaderSource(files, tar, start)
     try:
@@ -234,8 +247,8 @@ class _HeaderSource(io.RawIOBase):
         return data
 
 
-def _invalid(files: Files, tar: Tar, offset: int, reason: str) -> ArchiveError:
-    return ArchiveError(
+def _invalid(files: Files, tar: Tar, offset: int, reason: str) -> DamagedTarError:
+    return DamagedTarError(
         files.path(tar.file),
         f"has no valid tar header at byte {offset:,} of {files.size(tar.file):,} "
         f"({reason})",

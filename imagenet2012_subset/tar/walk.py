@@ -7,12 +7,14 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from imagenet2012_subset.errors import ArchiveError
+from imagenet2012_subset.errors import SEE_DAMAGE, ArchiveError
 from imagenet2012_subset.storage.files import Files, Range, read_in_order
 from imagenet2012_subset.storage.in_step import OnProgress, Walk, Walks
 from imagenet2012_subset.tar.headers import (
     BLOCK,
     ZERO_BLOCK,
+    CutTarError,
+    DamagedTarError,
     Member,
     Tar,
     has_checksum,
@@ -181,12 +183,14 @@ class TarWalk:
         members.sizes.append(size)
         members.header_crcs.append(header_crc)
 
-    def _cut_off(self, what: str, offset: int, size: int) -> ArchiveError:
-        return ArchiveError(
-            self._files.path(self.tar.file),
+    def _cut_off(self, what: str, offset: int, size: int) -> DamagedTarError:
+        file = self.tar.file
+        is_cut = size >= 0 and self.tar.end == self._files.size(file)
+        return (CutTarError if is_cut else DamagedTarError)(
+            self._files.path(file),
             f"is cut off or damaged: {what} takes {size:,} bytes from byte {offset:,}, "
             f"but {self.tar.name} ends at byte {self.tar.end:,}",
-            "Download the archive again (curl -C - or wget -c resume a download)",
+            SEE_DAMAGE,
         )
 
     def go_on(self, until: int) -> None:

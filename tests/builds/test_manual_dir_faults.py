@@ -1,15 +1,21 @@
-"""What is wrong with the manual directory is said, and nothing is built of it."""
+"""Faults of the manual directory are errors, and nothing is built."""
 
 import bz2
 import gzip
 import lzma
+import os
+import pathlib
+import re
+import signal
+import subprocess
 
 import pytest
 
 from imagenet2012_subset import ArchiveError, DatasetError, ManualDirError
+from imagenet2012_subset.__main__ import main
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
-from tests.shared import archives, faults, permissions
+from tests.shared import archives, faults, forms, permissions
 
 BOTH = pytest.mark.parametrize("original", [TRAINING, VALIDATION])
 WEB_PAGE = b"\n<!DOCTYPE html>\n<html><head><title>Log in</title></head></html>\n"
@@ -56,11 +62,11 @@ def test_one_missing(rule, small_data, original):
     other = VALIDATION if original is TRAINING else TRAINING
     error = rule.refuses(
         f"{original.file_name}: does not exist",
-        f"the directory has {other.file_name}",
+        f"the directory contains {other.file_name}",
         "Register on https://image-net.org/download-images",
     )
     assert isinstance(error, ManualDirError)
-    assert "though" not in error.problem  # The other one is not it, renamed.
+    assert "but" not in error.problem  # The other one is not it, renamed.
 
 
 def test_swapped(rule, small_data):
@@ -71,8 +77,8 @@ def test_swapped(rule, small_data):
     validation.rename(training)
     keep.rename(validation)
     error = rule.refuses(
-        f"{TRAINING.file_name}: lacks 6 of 6 images",
-        f"holds validation images, as {VALIDATION.file_name} does",
+        f"{TRAINING.file_name}: is missing 6 of 6 images",
+        f"contains validation images, as {VALIDATION.file_name} does",
     )
     assert isinstance(error, ArchiveError)
 
@@ -81,8 +87,8 @@ def test_training_archive_twice(rule, small_data):
     training = small_data.manual_dir / TRAINING.file_name
     (small_data.manual_dir / VALIDATION.file_name).write_bytes(training.read_bytes())
     rule.refuses(
-        f"{VALIDATION.file_name}: lacks 5 of 5 images",
-        f"holds training images, as {TRAINING.file_name} does",
+        f"{VALIDATION.file_name}: is missing 5 of 5 images",
+        f"contains training images, as {TRAINING.file_name} does",
     )
 
 
@@ -93,26 +99,24 @@ def test_training_archive_twice(rule, small_data):
         str.lower,
         str.upper,
         lambda name: name.replace(".tar", " (1).tar"),
-        lambda name: name.replace(".tar", "(1).tar"),
-        lambda name: f"{name}.part",
         lambda name: f"{name}.tar",
+        lambda name: f"{name}.1",
+        lambda name: f"{name}.part",
+        lambda name: f"Copy of {name}",
+        lambda name: "imagenet",
     ],
 )
-def test_renamed_by_a_browser(rule, small_data, original, change):
+def test_another_name(rule, small_data, original, change):
     found = change(original.file_name)
     (small_data.manual_dir / original.file_name).rename(small_data.manual_dir / found)
-    error = rule.refuses(f"{original.file_name}: does not exist", repr(found), "rename")
+    what = "training" if original is TRAINING else "validation"
+    is_unfinished = found.endswith(".part")
+    error = rule.refuses(
+        f"{original.file_name}: does not exist, but {found!r} is",
+        "is an unfinished download" if is_unfinished else f"is a tar of {what} images",
+        "Let the download finish" if is_unfinished else "Rename it: mv ",
+    )
     assert isinstance(error, ManualDirError)
-
-
-@BOTH
-@pytest.mark.parametrize(
-    "name", ["{}.crdownload", "{}.download", "{}.aria2", "{}.gz", "Copy of {}"]
-)
-def test_named_otherwise(rule, small_data, original, name):
-    found = name.format(original.file_name)
-    (small_data.manual_dir / original.file_name).rename(small_data.manual_dir / found)
-    rule.refuses(f"{original.file_name}: does not exist", found)
 
 
 def _put(small_data, original, content):
@@ -124,8 +128,8 @@ def test_task_3_training_archive(rule, small_data):
     content = {wnid: [(f"{wnid}_1.JPEG", archives.jpeg(1))] for wnid in dogs}
     _put(small_data, TRAINING, archives.training_tar(content))
     rule.refuses(
-        f"{TRAINING.file_name}: lacks 6 of 6 images",
-        "holds 120 of 1,000 synsets, as the archive of task 3, dogs, does",
+        f"{TRAINING.file_name}: is missing 6 of 6 images",
+        "contains 120 of 1,000 synsets, as the archive of task 3, dogs, does",
         "tasks 1 and 2",
     )
 
@@ -136,12 +140,16 @@ def test_devkit(rule, small_data, original):
     devkit = archives.tar_bytes([(readme, b"ImageNet devkit")])
     _put(small_data, original, devkit)
     rule.refuses(
-        f"{original.file_name}: lacks",
+        f"{original.file_name}: is missing",
         f"no ImageNet image, but {readme}",
         original.what,
     )
     _put(small_data, original, gzip.compress(devkit))
-    rule.refuses(f"{original.file_name}: is compressed with gzip", original.what)
+    rule.refuses(
+        f"{original.file_name}: is a gzip-compressed file, not a tar",
+        f"starts with {readme}",
+        original.what,
+    )
 
 
 @BOTH
@@ -150,37 +158,44 @@ def test_test_archive(rule, small_data, original):
         (f"test/ILSVRC2012_test_{n:08d}.JPEG", archives.jpeg(n)) for n in (3, 1, 2)
     ]
     _put(small_data, original, archives.tar_bytes(content))
-    rule.refuses(f"{original.file_name}: lacks", "test images", original.what)
+    rule.refuses(f"{original.file_name}: is missing", "test images", original.what)
 
 
 @BOTH
 def test_no_images(rule, small_data, original):
     _put(small_data, original, archives.tar_bytes([]))
-    rule.refuses(f"{original.file_name}: lacks", "no ImageNet image, but nothing")
+    rule.refuses(f"{original.file_name}: is missing", "no ImageNet image, but nothing")
 
 
 @BOTH
 @pytest.mark.parametrize("page", [WEB_PAGE, b"<html>", b"\xef\xbb\xbf" + WEB_PAGE])
 def test_web_page(rule, small_data, original, page):
     _put(small_data, original, page)
-    error = rule.refuses(f"{original.file_name}: is a web page, not a tar", "log-in")
+    error = rule.refuses(
+        f"{original.file_name}: is a web page of {len(page)} bytes, not a tar", "log-in"
+    )
     assert isinstance(error, ManualDirError)
 
 
 @BOTH
+@pytest.mark.parametrize("name", ["{}", "{}.gz", "imagenet-{}", "{}.tar"])
 @pytest.mark.parametrize(
-    ("compress", "what"),
+    ("compress", "what", "command"),
     [
-        (gzip.compress, "gzip (decompress it: gunzip)"),
-        (bz2.compress, "bzip2 (decompress it: bunzip2)"),
-        (lzma.compress, "xz (decompress it: unxz)"),
+        (gzip.compress, "a gzip-compressed file", "gzip -dc "),
+        (bz2.compress, "a bzip2-compressed file", "bzip2 -dc "),
+        (lzma.compress, "an xz-compressed file", "xz -dc "),
     ],
 )
-def test_compressed(rule, small_data, original, compress, what):
+def test_compressed(rule, small_data, original, compress, what, command, name):
     archive = small_data.manual_dir / original.file_name
-    archive.write_bytes(compress(archive.read_bytes()))
-    error = rule.refuses(f"{original.file_name}: is compressed with {what}")
+    content = compress(archive.read_bytes())
+    archive.unlink()
+    (small_data.manual_dir / name.format(original.file_name)).write_bytes(content)
+    error = rule.refuses(f"{original.file_name}: ", f"is {what}, not a tar", command)
     assert isinstance(error, ManualDirError)
+    subprocess.run(error.remedy.removeprefix("Decompress it: "), shell=True, check=True)
+    rule.builds()
 
 
 @BOTH
@@ -196,7 +211,7 @@ def test_directory_in_its_place(rule, small_data, original):
     archive = small_data.manual_dir / original.file_name
     archive.unlink()
     (archive / "n01440764").mkdir(parents=True)
-    error = rule.refuses(f"{original.file_name}: is a directory", "not extracted")
+    error = rule.refuses(f"{original.file_name}: is a directory, not a tar")
     assert isinstance(error, ManualDirError)
 
 
@@ -208,7 +223,7 @@ def test_link(rule, small_data, tmp_path, original):
     archive.symlink_to(elsewhere)
     rule.builds()
     elsewhere.unlink()
-    error = rule.refuses(f"{original.file_name}: is a link to {elsewhere}", "not exist")
+    error = rule.refuses(f"{original.file_name}: is a broken link to {elsewhere}")
     assert isinstance(error, ManualDirError)
 
 
@@ -217,7 +232,7 @@ def test_link_to_itself(rule, small_data, original):
     archive = small_data.manual_dir / original.file_name
     archive.unlink()
     archive.symlink_to(archive.name)
-    error = rule.refuses(f"{original.file_name}: is a link")
+    error = rule.refuses(f"{original.file_name}: is a broken link")
     assert isinstance(error, ManualDirError)
 
 
@@ -236,4 +251,60 @@ def test_no_read_permission(build, small_data, tmp_path, closed):
     assert faults.contents(small_data.manual_dir) == before
     assert str(path) in str(caught.value)
     assert "Permission denied" in caught.value.problem
-    assert "readable" in caught.value.remedy
+    assert re.search("readable|may read", caught.value.remedy)
+
+
+@pytest.mark.parametrize("original", [TRAINING, VALIDATION])
+@pytest.mark.parametrize("what", ["a FIFO", "a character device", "a directory"])
+def test_an_archive_is_not_a_file(build, small_data, tmp_path, original, what):
+    path = small_data.manual_dir / original.file_name
+    path.unlink()
+    if what == "a FIFO":
+        os.mkfifo(path)
+    elif what == "a directory":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    signal.alarm(60)  # To open a FIFO may take for ever.
+    try:
+        with pytest.raises(ManualDirError) as caught:
+            build(data_dir=tmp_path / "none")
+        assert main(["check", str(small_data.manual_dir)]) == 1
+    finally:
+        signal.alarm(0)
+    faults.assert_clear(caught.value)
+    faults.assert_nothing_built(tmp_path / "none")
+    assert caught.value.path == str(path)
+    assert what in caught.value.problem
+
+
+def test_an_unusable_tar_beside_a_tree(build, small_data):
+    path = small_data.manual_dir / TRAINING.file_name
+    forms.training_tree("train")(small_data, small_data.manual_dir)
+    path.write_bytes(b"")
+    with pytest.raises(ManualDirError) as caught:
+        build()
+    assert caught.value.path == str(path)
+    assert f"to use the images in {small_data.manual_dir}/train" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda path: None, "does not exist"),
+        (pathlib.Path.touch, "is "),
+    ],
+)
+def test_check_of_what_is_not_a_directory(tmp_path, capsys, make, said):
+    path = tmp_path / "nowhere"
+    make(path)
+    assert main(["check", str(path)]) == 1
+    printed = "".join(capsys.readouterr())
+    assert f"nowhere: {said}" in printed
+    assert "is empty" not in printed
+
+
+def test_check_of_a_list_that_is_a_fifo(small_data, capsys):
+    os.mkfifo(small_data.manual_dir / "1percent.txt")
+    assert main(["check", str(small_data.manual_dir)]) == 1
+    assert "1percent.txt: is a FIFO" in capsys.readouterr().out

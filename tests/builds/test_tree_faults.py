@@ -1,4 +1,4 @@
-"""What is wrong with extracted images is said, and nothing is built of them."""
+"""Faults in extracted images are errors, and nothing is built."""
 
 import os
 import pathlib
@@ -50,7 +50,7 @@ def test_missing(tree, image):
     path.unlink()
     split, number = ("train", 6) if image is _training else ("val", 5)
     error = rule.refuses(
-        f"{folder / split}: lacks 1 of {number} images ({path.name})",
+        f"{folder / split}: is missing 1 of {number} images ({path.name})",
         f"it has {11 if image is _training else 4} images",
         "Extract ILSVRC2012_img_",
     )
@@ -68,7 +68,9 @@ def test_unlisted_training_images_are_not_looked_at(tree):
 def test_a_synset_is_missing(tree):
     rule, folder = tree
     shutil.rmtree(folder / "train" / "n01440764")
-    rule.refuses("train: lacks 2 of 6 images (n01440764_30.JPEG, n01440764_7.JPEG)")
+    rule.refuses(
+        "train: is missing 2 of 6 images (n01440764_30.JPEG, n01440764_7.JPEG)"
+    )
 
 
 def test_only_the_first_synset_has_images(tree):
@@ -76,7 +78,7 @@ def test_only_the_first_synset_has_images(tree):
     for wnid in ("n01440764", "n01443537", "n15075141"):
         for path in (folder / "train" / wnid).iterdir():
             path.rename(path.with_suffix(".jpeg"))
-    rule.refuses("lacks 6 of 6", "it has 0 images and 12 other files", ".jpeg")
+    rule.refuses("is missing 6 of 6", "it has 0 images and 12 other files", ".jpeg")
 
 
 @pytest.mark.parametrize("name", [LISTED, UNLISTED])
@@ -86,7 +88,7 @@ def test_a_training_image_in_the_folder_of_another_synset(tree, name):
     wrong = folder / "train" / "n01440764" / name
     path.rename(wrong)
     if name == LISTED:
-        rule.refuses(f"{wrong}: lies in the folder of n01440764", "of n01443537")
+        rule.refuses(f"{wrong}: is in the folder of n01440764", "belongs to n01443537")
     else:
         rule.builds()
 
@@ -100,11 +102,12 @@ def test_validation_images_sorted_wrongly(tree, small_data):
     wrong = folder / "val" / "n01440764" / VALIDATION
     right.rename(wrong)
     rule.refuses(
-        f"{wrong}: lies in the folder of n01440764", f"is of {names.wnid(VALIDATION)}"
+        f"{wrong}: is in the folder of n01440764",
+        f"belongs to {names.wnid(VALIDATION)}",
     )
     # Nor is a copy of it that lies wrongly passed over.
     shutil.copy(wrong, right)
-    rule.refuses(f"{wrong}: lies in the folder of n01440764")
+    rule.refuses(f"{wrong}: is in the folder of n01440764")
 
 
 def test_sorted_by_position_though_an_image_is_missing(tree, small_data):
@@ -116,7 +119,7 @@ def test_sorted_by_position_though_an_image_is_missing(tree, small_data):
         wnid = names.wnid(archives.validation_name(number))
         content = dict(small_data.validation)[name]
         forms.write(folder / "val" / wnid / name, content)
-    rule.refuses("sorted wrongly")
+    rule.refuses("is in the folder of", "sort it again")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +135,7 @@ def test_another_wnid_appended(tree, small_data, name, appended):
     right = next(folder.rglob(forms.appended(name)))
     wrong = right.with_name(f"{name.removesuffix('.JPEG')}_{appended}.JPEG")
     right.rename(wrong)
-    rule.refuses(f"{wrong}: has {appended} appended", f"is of {names.wnid(name)}")
+    rule.refuses(f"{wrong}: has {appended} appended", f"belongs to {names.wnid(name)}")
 
 
 def test_another_wnid_appended_in_a_tar(tree, small_data):
@@ -141,7 +144,7 @@ def test_another_wnid_appended_in_a_tar(tree, small_data):
     images = [(wrong if n == LISTED else n, d) for n, d in forms.images(small_data)]
     tar = archives.tar_bytes(images)
     archives.write_manual_dir(folder, tar, archives.tar_bytes(small_data.validation))
-    rule.refuses(f"has {LISTED} with n01440764 appended", "is of n01443537")
+    rule.refuses(f"contains {LISTED} with n01440764 appended", "belongs to n01443537")
 
 
 def _empty(path):
@@ -196,11 +199,11 @@ def _text(path):
         (_directory, "is a directory"),
         (_fifo, "is a FIFO"),
         (_socket, "is a socket"),
-        (_dangling_link, "is a link to"),
+        (_dangling_link, "is a broken link to"),
         (_link_loop, "link"),
         (_cut_off, "is cut off"),
-        (_zeros, "holds nothing but zeros"),
-        (_text, "does not decode"),
+        (_zeros, "contains only zeros"),
+        (_text, "is a web page, not a JPEG"),
     ],
 )
 def test_a_wanted_image_is_none(tree, image, fault, said):
@@ -224,7 +227,7 @@ def test_a_split_is_a_link_that_leads_nowhere(tree, split, target):
     [
         ("n01443537", "link"),
         (".", "is a link to the folder"),
-        ("gone", "leads nowhere"),
+        ("gone", "is a broken link"),
     ],
 )
 def test_a_synset_is_a_link_that_leads_nowhere(tree, target, said):
@@ -260,14 +263,14 @@ def test_links_to_images_are_followed(tree, tmp_path):
 def test_an_extra_validation_image(tree, name, said):
     rule, folder = tree
     shutil.copy(_validation(folder), folder / "val" / name)
-    rule.refuses(f"{folder / 'val'}: has 1 ", said)
+    rule.refuses(f"{folder / 'val'}: ", said)
 
 
 def test_a_training_image_twice(tree):
     rule, folder = tree
     path = _training(folder)
     shutil.copy(path, path.with_name(forms.appended(LISTED)))
-    rule.refuses(f"{folder / 'train'}: has 1 image more than once ({LISTED})")
+    rule.refuses(f"{folder / 'train'}: contains 1 image more than once ({LISTED})")
     rule.builds(ignore_duplicates=True)
 
 
@@ -275,7 +278,7 @@ def test_the_test_images(tree):
     rule, folder = tree
     for path in (folder / "val").iterdir():
         path.rename(path.with_name(path.name.replace("_val_", "_test_")))
-    rule.refuses("val: lacks 5 of 5 images", "It holds the test images")
+    rule.refuses("val: is missing 5 of 5 images", "It contains the test images")
 
 
 def test_the_splits_exchanged(tree):
@@ -283,14 +286,14 @@ def test_the_splits_exchanged(tree):
     (folder / "train").rename(folder / "x")
     (folder / "val").rename(folder / "train")
     (folder / "x").rename(folder / "val")
-    rule.refuses("train: lacks 6 of 6 images", "It holds validation images")
+    rule.refuses("train: is missing 6 of 6 images", "It contains validation images")
 
 
 def test_an_empty_folder(tree):
     rule, folder = tree
     shutil.rmtree(folder / "train")
     (folder / "train").mkdir()
-    rule.refuses("train: lacks 6 of 6 images", "it has 0 images")
+    rule.refuses("train: is missing 6 of 6 images", "it has 0 images")
 
 
 def _vanish(path):
@@ -341,15 +344,17 @@ def test_an_image_changes_between_plan_and_write(
     assert caught.value.path == str(image(folder))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user's eyes")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 @pytest.mark.parametrize(
     "closed", [f"train/n01443537/{LISTED}", f"val/{VALIDATION}", "train", "val"]
 )
 @pytest.mark.parametrize("mode", [0, 0o111])
-def test_no_permission(build, tree, small_data, closed, mode):
-    with tempfile.TemporaryDirectory() as name:
+def test_no_permission(build, tree, small_data, monkeypatch, closed, mode):
+    # Another user may not enter TMPDIR.
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
         open_to_all = pathlib.Path(name)
-        open_to_all.chmod(0o755)
+        open_to_all.chmod(0o777)
+        monkeypatch.setattr(tempfile, "tempdir", name)
         manual_dir = shutil.copytree(small_data.manual_dir, open_to_all / "manual")
         subset_list = shutil.copy(small_data.subset_list, open_to_all)
         data_dir = open_to_all / "data"
