@@ -1,6 +1,8 @@
 """The parts of TFDS that are not its public API, imported here and nowhere else.
 
-`tests/test_tfds_internals.py` fails by name when a TFDS release moves one of them.
+None of them imports TensorFlow. `Example` is TFDS's copy of `tf.train.Example`.
+
+`tests/contracts/test_tfds_internals.py` fails by name when a TFDS release moves one.
 """
 
 from __future__ import annotations
@@ -37,12 +39,14 @@ from tensorflow_datasets.core.writer import (
     _get_index_path as index_file_path,
     _write_index_file as write_index_file,
 )
+from tensorflow_datasets.proto.tf_example_generated_pb2 import Example
 
 __all__ = [
     "BUILDER_METHODS",
     "CHECKSUMS_FILENAME",
     "INCOMPLETE_PREFIX",
     "DownloadError",
+    "Example",
     "ExampleWriter",
     "FileFormat",
     "Hasher",

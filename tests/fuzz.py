@@ -43,21 +43,20 @@ with atheris.instrument_imports(include=_WATCHED):
 
     from absl import logging
     from etils import epath
+    from imagenet2012_subset.sources.tar_index import index_tar
+    from imagenet2012_subset.storage.file import File
+    from imagenet2012_subset.storage.local_file import LocalFile
+    from imagenet2012_subset.tar.flat import walk_beginning, walk_flat
+    from imagenet2012_subset.tar.members import Tar, TarMembers
+    from imagenet2012_subset.tar.nested import walk_nested
+    from imagenet2012_subset.tar.piece import Piece
 
     from imagenet2012_subset.errors import DatasetError
     from imagenet2012_subset.imagenet.names import training_wnid, wnids
     from imagenet2012_subset.sources import index_cache
-    from imagenet2012_subset.sources.source import Entries
-    from imagenet2012_subset.sources.source import Index
-    from imagenet2012_subset.sources.tar_index import index_tar
-    from imagenet2012_subset.storage.file import File
-    from imagenet2012_subset.storage.local_file import LocalFile
+    from imagenet2012_subset.sources.source import Entries, Index
     from imagenet2012_subset.subset.subset_list import read_subset_list
-    from imagenet2012_subset.tar.flat import walk_beginning, walk_flat
     from imagenet2012_subset.tar.headers import BLOCK
-    from imagenet2012_subset.tar.members import Tar, TarMembers
-    from imagenet2012_subset.tar.nested import walk_nested
-    from imagenet2012_subset.tar.piece import Piece
     from imagenet2012_subset.tar.walk import walk
     from tests.shared import archives, fuzz_folders
 

@@ -135,7 +135,7 @@ def _check_split(
 
 
 def _check_record(problems: Problems, record: Record) -> None:
-    if defect := jpeg.defect(record.name, record.image):
+    if defect := jpeg.defect(record.name, record.image, stores_converted=True):
         problems.add("defective images", f"{record.name} {defect}")
     try:
         truth = names.wnid(record.name)

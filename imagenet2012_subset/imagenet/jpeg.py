@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import tensorflow_datasets as tfds
-
-from imagenet2012_subset.errors import first_line
 from imagenet2012_subset.file_types import START_BYTES, FileType, file_type
+from imagenet2012_subset.imagenet.conversion import (
+    ConversionError,
+    cmyk_to_rgb_jpeg,
+    png_to_rgb_jpeg,
+)
 
 # The training images that are not RGB JPEGs. Since its version 3.0.0 TFDS's ImageNet
 # stores them as if they were.
@@ -29,25 +31,29 @@ _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 def is_converted(name: str) -> bool:
-    """Returns whether the dataset stores other bytes than the archive has."""
+    """Returns whether the dataset stores other bytes than the archive contains."""
     return name in CMYK_IMAGES or name in PNG_IMAGES
 
 
 def to_rgb_jpeg(name: str, data: bytes) -> bytes:
-    """Returns the RGB JPEG that the dataset stores for the image called `name`."""
+    """Returns the RGB JPEG that the dataset stores for the image called `name`.
+
+    Raises:
+      ConversionError: if the image has to be converted, but cannot be.
+    """
     if name in CMYK_IMAGES:
-        return bytes(tfds.core.utils.jpeg_cmyk_to_rgb(data))
+        return cmyk_to_rgb_jpeg(data)
     if name in PNG_IMAGES:
-        return bytes(tfds.core.utils.png_to_jpeg(data))
+        return png_to_rgb_jpeg(data)
     return data
 
 
 def defect(name: str, data: bytes, *, stores_converted: bool = False) -> str | None:
     """Returns what is wrong with an image's bytes; None if they are an image.
 
-    The structure decides, which costs microseconds: a JPEG has segments from its start
-    to its first scan, and an end marker after that. A JPEG without an end marker is cut
-    off, even if a decoder accepts it. Only a JPEG without such segments is decoded.
+    Checks the structure of a JPEG, which takes microseconds: segments up to the first
+    scan, and an end marker after it. A JPEG without one is cut off, even if a decoder
+    can fill the gap. An image that has to be converted is converted.
 
     Args:
       name: what ImageNet calls the image. One of them is a PNG.
@@ -60,15 +66,17 @@ def defect(name: str, data: bytes, *, stores_converted: bool = False) -> str | N
         return "contains only zeros"
     if problem := wrong_format(name, data, stores_converted=stores_converted):
         return problem
-    # What is converted has to convert: its conversion's error would not name the image.
-    if not stores_converted and is_converted(name):
-        if error := _conversion_error(name, data):
-            return error
-        if not data.startswith(START_OF_IMAGE):
-            return None
+    if is_converted(name) and not stores_converted:
+        try:
+            to_rgb_jpeg(name, data)
+        except ConversionError as error:
+            return f"cannot be converted to an RGB JPEG ({error})"
+    if not data.startswith(START_OF_IMAGE):
+        return None
+    # TFDS also converts a JPEG that is cut off.
     if not (scan_start := _first_scan(data)):
-        return _decoding_error(data)
-    # In a scan FF stands for itself only before 00: this is no image data.
+        return "is a JPEG without image data"
+    # Inside a scan FF stands for itself only before 00: this is not image data.
     if data.rfind(_END_OF_IMAGE) < scan_start:
         return "is cut off: no end-of-image marker follows its pixels"
     return None
@@ -89,48 +97,23 @@ def wrong_format(
     found = file_type(data[:START_BYTES])
     if found is FileType.PNG and name in PNG_IMAGES and not stores_converted:
         return None
-    what = found.value if found else f"of an unknown format ({_hexadecimal(data)} ...)"
+    first_bytes = data[:4].hex(" ").upper()
+    what = found.value if found else f"of an unknown format ({first_bytes} ...)"
     return f"is {what}, not a JPEG"
 
 
-def _hexadecimal(data: bytes) -> str:
-    return data[:4].hex(" ").upper()
-
-
 def _first_scan(data: bytes) -> int | None:
-    """Returns where a JPEG's pixels start; None if no such structure leads there."""
-    if not data.startswith(START_OF_IMAGE):
-        return None
+    """Returns the position of a JPEG's first pixels; None if it has no scan."""
     position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
+    # Like libjpeg, skips bytes that do not belong between two segments.
+    while 0 <= (position := data.find(b"\xff", position)) < len(data) - 3:
         marker = data[position + 1]
-        if marker == 0xFF or marker in _WITHOUT_LENGTH:
-            position += 1 if marker == 0xFF else 2
-            continue
-        position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-        if marker == _START_OF_SCAN:
-            return position
-    return None
-
-
-def _decoding_error(data: bytes) -> str | None:
-    import tensorflow as tf
-
-    try:
-        tf.io.decode_image(data, channels=3, expand_animations=False)
-    except tf.errors.InvalidArgumentError as error:
-        return f"does not decode as an image ({first_line(error).rstrip('.')})"
-    return None
-
-
-def _conversion_error(name: str, data: bytes) -> str | None:
-    """TFDS takes any image with three channels, and fails at greyscale."""
-    import tensorflow as tf
-
-    if problem := _decoding_error(data):
-        return problem
-    try:
-        to_rgb_jpeg(name, data)
-    except tf.errors.InvalidArgumentError as error:
-        return f"cannot be converted to an RGB JPEG ({first_line(error).rstrip('.')})"
+        if marker == 0xFF:
+            position += 1
+        elif marker == 0 or marker in _WITHOUT_LENGTH:
+            position += 2
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+            if marker == _START_OF_SCAN:
+                return position
     return None

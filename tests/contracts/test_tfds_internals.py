@@ -1,6 +1,7 @@
 import inspect
 
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from imagenet2012_subset import tfds_internals
@@ -77,6 +78,17 @@ def test_tqdm_obeys_disable_progress_bar():
     tfds.disable_progress_bar()
     with tfds_internals.tqdm(total=1) as bar:
         assert type(bar).__name__ == "EmptyTqdm"
+
+
+def test_example_is_a_copy_of_the_one_of_tensorflow():
+    ours, theirs = tfds_internals.Example(), tf.train.Example()
+    for example in (ours, theirs):
+        feature = example.features.feature
+        feature["image"].bytes_list.value.append(b"jpeg")
+        feature["label"].int64_list.value.append(7)
+    assert ours.SerializeToString(deterministic=True) == theirs.SerializeToString(
+        deterministic=True
+    )
 
 
 def test_names_of_files():
