@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -190,9 +191,16 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
                 "own, such as direct_num_workers"
             )
         found = self._find(dl_manager)
-        with found.naming_alternatives():
+        with (
+            found.naming_alternatives(),
+            tempfile.TemporaryDirectory(dir=self.data_path) as scratch,
+        ):
             chosen = self._choose(found, dl_manager, download_config)
-            planned = self._plan(chosen, download_config)
+            staged = {
+                split: images.staged(epath.Path(scratch))
+                for split, images in chosen.items()
+            }
+            planned = self._plan(staged, download_config)
             print(f"To write: {summary(planned)}")
             if on_beam:
                 write_splits_on_beam(

@@ -143,7 +143,7 @@ def test_bytes_that_are_no_image_are_defective(name, start, rest):
 @pytest.mark.parametrize("name", [CMYK[0], PNG])
 def test_what_cannot_be_converted_is_defective_however_it_looks(name):
     skeleton = b"\xff\xd8\xff\xda\x00\x02no pixels\xff\xd9"
-    assert jpeg.defect(name, skeleton).startswith("does not decode as an image")
+    assert jpeg.defect(name, skeleton).startswith("cannot be converted to an RGB JPEG")
 
 
 @pytest.mark.parametrize(
