@@ -18,6 +18,7 @@ from imagenet2012_subset.errors import DatasetError, ManualDirError, counted, fi
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
 from imagenet2012_subset.sources.advice import Advice, describe_file, why_not_tar
+from imagenet2012_subset.sources.hub_parquet import HubParquet, find_parquet_files
 from imagenet2012_subset.sources.image_folders import ImageFolders, Layout, layouts_of
 from imagenet2012_subset.sources.source import Found, Source
 from imagenet2012_subset.sources.synset_tars import SYNSET_TAR, SynsetTars
@@ -322,10 +323,22 @@ def _extracted_in(
         yield one
 
 
+def _hub_parquet(
+    folder: epath.Path, original: Original, index_folder: epath.Path | None
+) -> Iterator[Found]:
+    """Finds the Hugging Face hub's parquet files."""
+    del index_folder
+    paths = find_parquet_files(folder, original) if is_local(folder) else []
+    if paths:
+        what = f"{counted(len(paths), 'parquet file')} in {os.path.dirname(paths[0])}"
+        yield Found(what, True, functools.partial(HubParquet, paths, original))
+
+
 # Adding a form is one line here. The first form of a split with images is used.
 FORMS: tuple[Form, ...] = (
     _archives,
     _extracted,
+    _hub_parquet,
 )
 
 

@@ -1,0 +1,373 @@
+"""The parquet files of imagenet-1k on the Hugging Face hub, as a source."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import glob
+import itertools
+import os
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from etils import epath
+
+from imagenet2012_subset.errors import (
+    ArchiveError,
+    ManualDirError,
+    WriteError,
+    counted,
+    first_of,
+)
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.imagenet.originals import TRAINING, Original
+from imagenet2012_subset.sources.source import Entries, Entry, Listing, Source
+from imagenet2012_subset.storage.files import Files, Range, read_in_order
+from imagenet2012_subset.storage.folders import entries_of, in_threads
+from imagenet2012_subset.storage.open import find_files
+from imagenet2012_subset.storage.parquet import (
+    batches_with,
+    column_bytes,
+    open_parquet,
+)
+from imagenet2012_subset.storage.paths import dangling_link, free_bytes
+from imagenet2012_subset.storage.spool import Spool
+from imagenet2012_subset.tfds_internals import tqdm
+
+_FILE_NAME = re.compile(r"(train|validation)-\d{5}-of-(\d{5})\.parquet", re.ASCII)
+_IN_HUB_CACHE = ("snapshots/*/data", "datasets--ILSVRC--imagenet-1k/snapshots/*/data")
+
+# The hub's folder has 336 files: among the first entries of an images' folder with a
+# million of them there is no need to look any further.
+_GLANCE = 4096
+
+# Each decodes a row group at a time: 100 images, some 30 MB of memory.
+_THREADS = 8
+
+_NAME_COLUMNS = ["image.path", "label"]
+_COLUMNS = ["image.bytes", *_NAME_COLUMNS]
+
+# The seal of a row whose image was not copied yet.
+_NOT_STAGED = -1
+
+
+def find_parquet_files(manual_dir: epath.PathLike, original: Original) -> list[str]:
+    """Returns the parquet files of a split, sorted; looks only at names.
+
+    Args:
+      manual_dir: the folder that contains the files, the one above it (`data/`), the
+        hub's cache of the dataset, or the folder of the hub's caches.
+      original: the published archive of the split.
+    """
+    folder = os.fspath(manual_dir)
+    folders = [folder, os.path.join(folder, "data")]
+    for pattern in _IN_HUB_CACHE:
+        folders += sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
+    # The hub's cache can contain several revisions, some of them in part.
+    return max((_files_in(one, _split(original)) for one in folders), key=len)
+
+
+def _files_in(folder: str, split: str) -> list[str]:
+    try:
+        first = itertools.islice(entries_of(folder), _GLANCE)
+        file_names = sorted(os.fsdecode(entry.name) for entry in first)
+    except OSError:
+        return []
+    matches = [match for name in file_names if (match := _FILE_NAME.fullmatch(name))]
+    return [os.path.join(folder, match[0]) for match in matches if match[1] == split]
+
+
+def _split(original: Original) -> str:
+    """Returns what the hub calls a split."""
+    return "train" if original == TRAINING else "validation"
+
+
+class _Index(NamedTuple):
+    """What a split consists of.
+
+    Attributes:
+      entries: all rows.
+      mean_bytes: float64, shape (m,): the mean length of an image in each file.
+    """
+
+    entries: Entries
+    mean_bytes: npt.NDArray[np.float64]
+
+
+class HubParquet(Source):
+    """The images of a split, in the order of the files and their rows.
+
+    pyarrow decodes a row group whole, so images cannot be read at random: `stage`
+    copies them into one file, where they can. Before that, the offset of an entry is
+    the number of its row, counted from 0, and its size is unknown.
+    """
+
+    def __init__(self, paths: Sequence[str], original: Original):
+        """Looks up the files; reads nothing yet.
+
+        Args:
+          paths: what `find_parquet_files` returned; at least one.
+          original: the published archive that has the same images.
+
+        Raises:
+          ManualDirError: if pyarrow is not installed.
+          ArchiveError: if files are missing, or one cannot be looked up.
+        """
+        self.path = epath.Path(os.path.dirname(paths[0]))
+        self.original = original
+        _ensure_pyarrow(self.path)
+        self._ensure_complete(paths)
+        self.table = find_files(paths)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out the index: staged entries suffice to read images."""
+        return {k: v for k, v in self.__dict__.items() if k != "_index"}
+
+    @property
+    def form(self) -> str:
+        return f"{counted(len(self.table), 'parquet file')} of the Hugging Face hub"
+
+    @property
+    def remedy(self) -> str:
+        return (
+            "Download the files again: hf download ILSVRC/imagenet-1k --repo-type "
+            f"dataset --include 'data/{_split(self.original)}-*'"
+        )
+
+    def describe(self) -> str:
+        files = counted(len(self.table), "parquet file")
+        return f"it has {files} with {counted(len(self._index.entries), 'image')}"
+
+    def listing(self) -> Listing:
+        return Listing(self._index.entries.names)
+
+    def look_up(self, wanted: Sequence[str]) -> Entries:
+        entries = self._index.entries
+        encoded = {name.encode("ascii") for name in wanted}
+        return entries.take(
+            [i for i, name in enumerate(entries.names.tolist()) if name in encoded]
+        )
+
+    def stage(self, entries: Entries, directory: epath.Path) -> Entries:
+        """Copies the images into one file in the directory.
+
+        Raises:
+          WriteError: if space is short, before any image is read; or if the copy cannot
+            be written.
+          ArchiveError: if a file cannot be read, or changed since its names were read.
+        """
+        self._ensure_space(entries, directory)
+        split = _split(self.original)
+        used = np.unique(entries.files)
+        per_file = [np.flatnonzero(entries.files == file) for file in used]
+        columns = np.empty((3, len(entries)), np.int64)
+        bar = tqdm(
+            total=len(entries),
+            desc=f"Copying {split} images",
+            unit=" images",
+            leave=False,
+        )
+        with bar, Spool(os.path.abspath(directory / f"{split}.images")) as spool:
+            pool = concurrent.futures.ThreadPoolExecutor(_THREADS)
+            try:
+                copy = functools.partial(self._copy, spool)
+                copies = pool.map(copy, map(entries.take, per_file))
+                for indices, copied in zip(per_file, copies, strict=True):
+                    columns[:, indices] = copied
+                    bar.update(len(indices))
+            finally:
+                spool.stop()
+                pool.shutdown(cancel_futures=True)
+        files = np.zeros(len(entries), np.int32)
+        return Entries(find_files([spool.path]), entries.names, files, *columns)
+
+    def read_images(self, entries: Entries) -> Iterator[bytes]:
+        ranges = [Range(entry.file, entry.offset, entry.size) for entry in entries]
+        with Files(entries.table) as files:
+            images = read_in_order(files, ranges)
+            for entry, data in zip(entries, images, strict=True):
+                if zlib.crc32(data) != entry.seal:
+                    raise ArchiveError(
+                        entry.path,
+                        f"no longer contains {entry.name} at byte {entry.offset:,}",
+                        "Check the disk, then build again",
+                    )
+                yield data
+
+    def where(self, entry: Entry) -> str:
+        path, row = self._place(entry)
+        return f"row {row:,} of {os.path.basename(path)}"
+
+    def damaged(self, entry: Entry, problem: str) -> ArchiveError:
+        path, row = self._place(entry)
+        return self._in_row(path, row, f"({entry.name}) {problem}")
+
+    def _place(self, entry: Entry) -> tuple[str, int]:
+        """Returns the parquet file and the row of an image, staged or not."""
+        if entry.seal != _NOT_STAGED:
+            entry = self.look_up([entry.name])[0]
+        return entry.path, entry.offset
+
+    def _in_row(self, path: str, row: int, problem: str) -> ArchiveError:
+        return ArchiveError(path, f"row {row:,} {problem}", self.remedy)
+
+    @functools.cached_property
+    def _index(self) -> _Index:
+        found = in_threads(self._read_names, range(len(self.table)), at_a_time=1)
+        counts = [len(image_names) for image_names, _ in found]
+        entries = Entries(
+            self.table,
+            np.array([name for file_names, _ in found for name in file_names], "S"),
+            np.repeat(np.arange(len(counts), dtype=np.int32), counts),
+            np.array([row for count in counts for row in range(count)], np.int64),
+            np.zeros(sum(counts), np.int64),
+            np.full(sum(counts), _NOT_STAGED, np.int64),
+        )
+        totals = np.array([num_bytes for _, num_bytes in found])
+        return _Index(entries, totals / np.maximum(counts, 1))
+
+    def _read_names(self, file: int) -> tuple[list[bytes], int]:
+        """Returns the name of the image in each row, and the length of all images."""
+        table = self.table.take(np.array([file]))
+        is_training = self.original == TRAINING
+        wnid_of = names.training_wnid if is_training else _validation_wnid
+        found: list[bytes] = []
+        with open_parquet(table, _COLUMNS, self.remedy) as parquet:
+            for batch in parquet.iter_batches(columns=_NAME_COLUMNS, use_threads=False):
+                labels = batch.column("label").to_pylist()
+                for path, label in zip(_paths(batch), labels, strict=True):
+                    try:
+                        found.append(_verified_name(path, label, wnid_of))
+                    except ValueError as error:
+                        row = len(found)
+                        raise self._in_row(table.paths[0], row, str(error)) from error
+            return found, column_bytes(parquet, "image.bytes")
+
+    def _copy(self, spool: Spool, entries: Entries) -> npt.NDArray[np.int64]:
+        """Copies images of one file; returns offsets, sizes, seals: shape (3, n)."""
+        (path,) = entries.table.paths
+        columns = np.empty((3, len(entries)), np.int64)
+        index_of_row = {row: i for i, row in enumerate(entries.offsets.tolist())}
+        with open_parquet(entries.table, _COLUMNS, self.remedy) as parquet:
+            for first_row, batch in batches_with([*index_of_row], parquet, ["image"]):
+                paths, images = _paths(batch), _field(batch, "bytes")
+                for at in range(len(batch)):
+                    row = first_row + at
+                    if (i := index_of_row.pop(row, None)) is None:
+                        continue
+                    # The name as it is beside these bytes, whatever was read before.
+                    image = names.parse_path(paths[at] or b"")
+                    if not image or image.name != entries.names[i]:
+                        name = entries.names[i].decode()
+                        raise self._in_row(path, row, f"does not contain {name}")
+                    if (data := images[at].as_buffer()) is None:
+                        raise self._in_row(path, row, "has a path but no image")
+                    columns[:, i] = spool.append(data), len(data), zlib.crc32(data)
+        if index_of_row:
+            raise self._in_row(path, min(index_of_row), "is missing")
+        return columns
+
+    def _ensure_complete(self, paths: Sequence[str]) -> None:
+        present = {os.path.basename(path) for path in paths}
+        totals = sorted({name[-len("00294.parquet") :][:5] for name in present})
+        if len(totals) > 1:
+            raise ArchiveError(
+                self.path,
+                f"contains files of several revisions (-of-{', -of-'.join(totals)})",
+                "Move those of all but one away",
+            )
+        expected = {
+            f"{_split(self.original)}-{number:05d}-of-{totals[0]}.parquet"
+            for number in range(int(totals[0]))
+        }
+        if missing := sorted(expected - present):
+            raise ArchiveError(
+                self.path,
+                f"is missing {len(missing)} of {counted(len(expected), 'file')} "
+                f"({first_of(missing)})",
+                self.remedy,
+            )
+        for path in paths:
+            if target := dangling_link(epath.Path(path)):
+                raise ArchiveError(path, f"is a broken link to {target}", self.remedy)
+
+    def _ensure_space(self, entries: Entries, directory: epath.Path) -> None:
+        """Checks that there is space for the images and for the dataset.
+
+        Raises:
+          WriteError: if there is not.
+        """
+        means = dict(zip(self.table.paths, self._index.mean_bytes, strict=True))
+        counts = np.bincount(entries.files, minlength=len(entries.table))
+        image_bytes = [means[path] for path in entries.table.paths] @ counts
+        needed = 2 * int(image_bytes)
+        free = free_bytes(directory)
+        if free is not None and free < needed:
+            raise WriteError(
+                directory,
+                f"has {free:,} bytes free, but a copy of the images and the dataset "
+                f"take about {needed:,}",
+                f"Free {needed - free:,} bytes, or give another data_dir",
+            )
+
+
+def _ensure_pyarrow(folder: epath.Path) -> None:
+    try:
+        import pyarrow.parquet  # noqa: F401
+    except ImportError as error:
+        raise ManualDirError(
+            folder,
+            f"contains parquet files, but pyarrow is not available ({error})",
+            "Install it: pip install pyarrow, or in a checkout: pip install "
+            "'.[parquet]'",
+        ) from error
+
+
+def _field(batch: Any, name: str) -> Any:
+    """Returns a field of the column `image`, null also where all of a row is."""
+    import pyarrow.compute
+
+    return pyarrow.compute.struct_field(batch.column("image"), [name])
+
+
+def _paths(batch: Any) -> list[bytes | None]:
+    # As bytes, since a damaged file may contain what is not UTF-8.
+    return _field(batch, "path").cast("binary").to_pylist()
+
+
+def _verified_name(
+    path: bytes | None, label: Any, wnid_of: Callable[[str], str | None]
+) -> bytes:
+    """Returns what ImageNet calls the image of a row.
+
+    Raises:
+      ValueError: if path and label are not those of an image to which `wnid_of` gives a
+        class; it continues the sentence "row 5 ...".
+    """
+    if path is None:
+        raise ValueError("has no path")
+    shown = path.decode(errors="replace")
+    image = names.parse_path(path)
+    wnid = wnid_of(image.name.decode()) if image else None
+    if not image or not wnid:
+        raise ValueError(f"has the path {shown}, which names no image of this split")
+    if image.appended and image.appended.decode() != wnid:
+        raise ValueError(f"has the path {shown}, but the image belongs to {wnid}")
+    wnids = names.wnids()
+    is_known = isinstance(label, int) and 0 <= label < len(wnids)
+    if not is_known or wnids[label] != wnid:
+        of = f", which is {wnids[label]}" if is_known else ""
+        raise ValueError(f"has the path {shown}, but the label {label}{of}")
+    return image.name
+
+
+def _validation_wnid(name: str) -> str | None:
+    """Returns the class of a validation image; None for any other name."""
+    number = names.validation_number(name)
+    if number and number <= names.NUM_VALIDATION_IMAGES:
+        return names.validation_wnids()[number - 1]
+    return None

@@ -1,0 +1,420 @@
+"""The Hugging Face hub's parquet files give the dataset that the tars give."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import pickle
+import shutil
+import sys
+import time
+
+import pyarrow as pa
+import pytest
+from etils import epath
+from pyarrow import parquet
+
+from imagenet2012_subset import ArchiveError, ManualDirError, WriteError
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.sources import hub_parquet
+from imagenet2012_subset.sources.hub_parquet import HubParquet, find_parquet_files
+from imagenet2012_subset.storage.open import find_files
+from imagenet2012_subset.storage.spool import Spool
+from tests.shared import faults, forms
+
+_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+_SCHEMA = pa.schema([("image", _IMAGE), ("label", pa.int64())])
+
+
+def _rows(images):
+    """Returns the hub's rows of images, given as (name, data)."""
+    return [
+        {
+            "image": {"bytes": data, "path": forms.appended(name)},
+            "label": names.wnids().index(names.wnid(name)),
+        }
+        for name, data in images
+    ]
+
+
+def _training_rows(small_data):
+    """Returns the rows in an order that differs from the tar's."""
+    images = list(forms.images(small_data))
+    return _rows(images[1::2] + images[::2])
+
+
+def _write(folder, split, rows, num_files=3, schema=_SCHEMA):
+    """Writes consecutive rows into each file, two of them into each row group."""
+    folder.mkdir(parents=True, exist_ok=True)
+    in_file = -(-len(rows) // num_files)
+    for number in range(num_files):
+        path = folder / f"{split}-{number:05d}-of-{num_files:05d}.parquet"
+        part = rows[number * in_file : (number + 1) * in_file]
+        table = pa.Table.from_pylist(part, schema)
+        parquet.write_table(table, path, row_group_size=2)
+
+
+def _write_both(small_data, folder):
+    _write(folder, "train", _training_rows(small_data))
+    _write(folder, "validation", _rows(small_data.validation), num_files=2)
+    _write(folder, "test", [{"image": None, "label": -1}])
+
+
+@pytest.fixture
+def hub(small_data, tmp_path):
+    """The folder with the files of both splits."""
+    folder = tmp_path / "hub"
+    _write_both(small_data, folder)
+    return folder
+
+
+@pytest.fixture
+def rule(build, small_data, tmp_path):
+    return faults.Rule(build, small_data, tmp_path)
+
+
+def _files(builder):
+    return {
+        path.name: path.read_bytes()
+        for path in pathlib.Path(builder.data_path).iterdir()
+    }
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+@pytest.mark.parametrize("where", ["", "data"])
+def test_every_file_is_the_one_from_the_tars(
+    build, small_data, tmp_path, where, file_format
+):
+    folder = tmp_path / "form"
+    _write_both(small_data, folder / where)
+    before = faults.contents(folder)
+    options = {"file_format": file_format, "num_shards": 2}
+    from_tars = _files(build(data_dir=tmp_path / "from_tars", **options))
+    assert _files(build(manual_dir=folder, **options)) == from_tars
+    assert faults.contents(folder) == before
+
+
+def _as_hub_cache(files, cache, revision):
+    """Moves files to where the hub's client puts them."""
+    (cache / "blobs").mkdir(parents=True, exist_ok=True)
+    snapshot = cache / "snapshots" / revision / "data"
+    snapshot.mkdir(parents=True)
+    for path in files:
+        blob = cache / "blobs" / f"{revision}{path.name}"
+        path.rename(blob)
+        (snapshot / path.name).symlink_to(f"../../../blobs/{blob.name}")
+
+
+@pytest.mark.parametrize("above", ["datasets--ILSVRC--imagenet-1k", ""])
+def test_the_hubs_cache(rule, small_data, hub, tmp_path, above):
+    manual_dir = tmp_path / "cache"
+    cache = manual_dir / above
+    _as_hub_cache(sorted(hub.iterdir()), cache, "abc")
+    _write_both(small_data, hub)
+    _as_hub_cache([hub / "train-00001-of-00003.parquet"], cache, "0a_part")
+    rule.builds(manual_dir=manual_dir)
+    rule.builds(manual_dir=cache)
+
+
+def test_mixed_with_other_forms(rule, small_data, hub):
+    for path in hub.glob("train-*"):
+        path.unlink()
+    forms.training_tree("train")(small_data, hub)
+    rule.builds(manual_dir=hub)
+    forms.validation_tar(small_data, hub)
+    for path in hub.glob("validation-*"):
+        path.write_bytes(b"not to be read")
+    rule.builds(manual_dir=hub)
+
+
+def test_paths_without_an_appended_wnid(rule, small_data, hub):
+    rows = _training_rows(small_data)
+    for row in rows:
+        stem, _, _ = row["image"]["path"].rpartition("_")
+        row["image"]["path"] = f"some/folder/{stem}.JPEG"
+    _write(hub, "train", rows)
+    rule.builds(manual_dir=hub)
+
+
+def test_files_of_the_datasets_library(rule, small_data, tmp_path):
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "label": datasets.ClassLabel(names=list(names.wnids())),
+        }
+    )
+    splits = {
+        "train": (_training_rows(small_data), 294),
+        "validation": (_rows(small_data.validation), 14),
+    }
+    for split, (rows, total) in splits.items():
+        dataset = datasets.Dataset.from_list(rows, features=features)
+        for number in range(total):
+            part = dataset.select(range(number, len(rows), total))
+            name = f"{split}-{number:05d}-of-{total:05d}.parquet"
+            part.to_parquet(tmp_path / "hub" / "data" / name)
+    rule.builds(manual_dir=tmp_path / "hub")
+
+
+def test_on_beam(build, hub, tmp_path):
+    pytest.importorskip("apache_beam", reason="apache-beam is not installed")
+    runner = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+    on_beam = build(manual_dir=hub, num_shards=2, beam_runner=runner)
+    from_tars = build(data_dir=tmp_path / "from_tars", num_shards=2)
+    assert _files(on_beam) == _files(from_tars)
+
+
+def test_row_groups_without_a_listed_image_are_not_read(rule, small_data, hub):
+    path = hub / "train-00000-of-00003.parquet"
+    listed = set(small_data.listed)
+    row_names = [name for name, _ in list(forms.images(small_data))[1::2][:4]]
+    assert not listed.intersection(row_names)
+    _damage_images(path)
+    rule.builds(manual_dir=hub)
+    small_data.subset_list.write_text(row_names[0] + "\n")
+    rule.refuses(str(path), "is cut off, damaged", manual_dir=hub)
+
+
+def _damage_images(path):
+    """Overwrites the page headers of the images in the first row group."""
+    column = parquet.read_metadata(path).row_group(0).column(0)
+    assert column.path_in_schema == "image.bytes"
+    start = column.dictionary_page_offset or column.data_page_offset
+    path.write_bytes(faults.overwritten(path.read_bytes(), start, b"\xff" * 64))
+
+
+# What is wrong with a row of the training split, by what the error says of it.
+_ROW_FAULTS = {
+    "has no path": {"image": {"bytes": b"", "path": None}},
+    "has no path ": {"image": None},
+    "which names no image of": {"image": {"bytes": b"", "path": "cat.JPEG"}},
+    "n99999999_1.JPEG, which names no image of": {
+        "image": {"bytes": b"", "path": "n99999999_1.JPEG"}
+    },
+    "ILSVRC2012_val_00000001.JPEG, which names no image of": {
+        "image": {"bytes": b"", "path": "ILSVRC2012_val_00000001.JPEG"}
+    },
+    "but the image belongs to n01440764": {
+        "image": {"bytes": b"", "path": "n01440764_3_n01443537.JPEG"}
+    },
+    "but the label 7, which is n01514668": {"label": 7},
+    "but the label 1000": {"label": 1000},
+    "but the label -1": {"label": -1},
+    "but the label None": {"label": None},
+}
+
+
+@pytest.mark.parametrize("problem", _ROW_FAULTS)
+def test_a_row_that_is_wrong(rule, small_data, hub, problem):
+    rows = _training_rows(small_data)
+    rows[7] |= _ROW_FAULTS[problem]
+    _write(hub, "train", rows)
+    path = hub / "train-00001-of-00003.parquet"
+    rule.refuses(str(path), "row 3 ", problem.strip(), manual_dir=hub)
+
+
+@pytest.mark.parametrize("number", ["00050001", "00000000"])
+def test_a_validation_image_that_does_not_exist(rule, small_data, hub, number):
+    rows = _rows(small_data.validation)
+    rows[4]["image"]["path"] = f"ILSVRC2012_val_{number}.JPEG"
+    _write(hub, "validation", rows, num_files=2)
+    path = hub / "validation-00001-of-00002.parquet"
+    problem = "row 1 has the path", "names no image of"
+    rule.refuses(str(path), *problem, manual_dir=hub)
+
+
+def test_an_image_that_occurs_twice(rule, small_data, hub):
+    rows = _training_rows(small_data)
+    rows.append(rows[6])
+    _write(hub, "train", rows)
+    name = small_data.listed[-1]
+    assert rows[6]["image"]["path"] == forms.appended(name)
+    rule.refuses(
+        f"{name} is row 1 of train-00001-of-00003.parquet and row 2 of "
+        "train-00002-of-00003.parquet",
+        manual_dir=hub,
+    )
+    rule.builds(manual_dir=hub, ignore_duplicates=True)
+
+
+def test_an_image_that_is_missing(rule, small_data, hub):
+    rows = _training_rows(small_data)
+    del rows[6]
+    _write(hub, "train", rows)
+    problem = "is missing 1 of 6 images", "3 parquet files with 11 images"
+    rule.refuses(str(hub), *problem, small_data.listed[-1], manual_dir=hub)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"), [(None, "has a path but no image"), (b"text", "JPEG")]
+)
+def test_a_row_without_the_image(rule, small_data, hub, data, problem):
+    rows = _training_rows(small_data)
+    rows[6]["image"]["bytes"] = data
+    _write(hub, "train", rows)
+    path = hub / "train-00001-of-00003.parquet"
+    rule.refuses(str(path), "row 2 ", problem, manual_dir=hub)
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_files_that_are_missing(rule, hub, split):
+    path = sorted(hub.glob(f"{split}-*"))[1]
+    path.unlink()
+    total = 3 if split == "train" else 2
+    rule.refuses(f"is missing 1 of {total} files ({path.name})", manual_dir=hub)
+
+
+def test_files_of_two_revisions(rule, hub):
+    path = hub / "train-00000-of-00003.parquet"
+    shutil.copy(path, hub / "train-00000-of-00004.parquet")
+    rule.refuses("several revisions (-of-00003, -of-00004)", manual_dir=hub)
+
+
+def test_a_broken_link(rule, hub):
+    path = hub / "train-00000-of-00003.parquet"
+    path.unlink()
+    path.symlink_to("../blobs/0123")
+    rule.refuses(str(path), "is a broken link to ../blobs/0123", manual_dir=hub)
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+def _pointer(path):
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+
+
+def _folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("fault", [_cut, _empty, _pointer, _folder])
+def test_what_is_not_a_parquet_file(rule, hub, fault):
+    path = hub / "train-00001-of-00003.parquet"
+    fault(path)
+    rule.refuses(str(path), "not a parquet file", manual_dir=hub)
+
+
+def test_files_of_another_dataset(rule, hub):
+    schema = pa.schema([("image", pa.binary()), ("label", pa.int64())])
+    _write(hub, "train", [{"image": b"", "label": 0}], 1, schema)
+    for path in hub.glob("train-*-of-00003*"):
+        path.unlink()
+    problem = "has the columns image, label, not image.bytes, image.path, label"
+    rule.refuses("train-00000-of-00001.parquet", problem, manual_dir=hub)
+
+
+def test_without_pyarrow(rule, hub, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    error = rule.refuses("pip install '.[parquet]'", manual_dir=hub)
+    assert isinstance(error, ManualDirError)
+
+
+def _staged(small_data, hub, directory):
+    source = HubParquet(find_parquet_files(hub, TRAINING), TRAINING)
+    return source, source.stage(
+        source.look_up(small_data.listed), epath.Path(directory)
+    )
+
+
+def test_staged_images_can_be_read_in_another_process(small_data, hub, tmp_path):
+    source, entries = pickle.loads(pickle.dumps(_staged(small_data, hub, tmp_path)))
+    images = dict(forms.images(small_data))
+    order = [4, 0, 5, 1]
+    expected = [images[entries[i].name] for i in order]
+    assert list(source.read_images(entries.take(order))) == expected
+    assert entries.sizes.tolist() == [len(images[entry.name]) for entry in entries]
+    error = source.damaged(entries[0], "is not a JPEG")
+    assert error.path == str(hub / "train-00001-of-00003.parquet")
+    assert error.problem == f"row 2 ({entries[0].name}) is not a JPEG"
+
+
+def test_a_copy_that_is_damaged(small_data, hub, tmp_path):
+    source, entries = _staged(small_data, hub, tmp_path)
+    (path,) = entries.table.paths
+    with open(path, "r+b") as spool:
+        spool.seek(entries[3].offset)
+        spool.write(b"\0")
+    written = dataclasses.replace(entries, table=find_files([path]))
+    images = source.read_images(written)
+    for _ in range(3):
+        next(images)
+    with pytest.raises(ArchiveError, match=f"no longer contains {entries[3].name}"):
+        next(images)
+
+
+@pytest.mark.parametrize("same_size", [True, False])
+def test_a_file_that_changes_before_it_is_copied(small_data, hub, tmp_path, same_size):
+    source = HubParquet(find_parquet_files(hub, TRAINING), TRAINING)
+    entries = source.look_up(small_data.listed)
+    path = hub / "train-00001-of-00003.parquet"
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content if same_size else content + b"PAR1")
+    with pytest.raises(ArchiveError, match="was written to or replaced") as caught:
+        source.stage(entries, epath.Path(tmp_path))
+    assert caught.value.path == str(path)
+    assert not list(tmp_path.glob("*.images"))
+
+
+def test_short_space(build, small_data, hub, tmp_path, monkeypatch):
+    listed = set(small_data.listed)
+    images = [data for name, data in forms.images(small_data) if name in listed]
+    usage = shutil.disk_usage(tmp_path)._replace(free=2 * sum(map(len, images)) - 1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(Spool, "append", None)
+    with pytest.raises(WriteError, match="bytes free, but a copy of the images and"):
+        build(manual_dir=hub)
+    faults.assert_nothing_built(tmp_path / "data")
+
+
+def test_a_copy_that_cannot_be_written(rule, hub, monkeypatch):
+    def pwrite(descriptor, data, offset):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.pwrite", pwrite)
+    rule.refuses("train.images", "cannot be written (No space", manual_dir=hub)
+
+
+def test_short_writes_are_continued(rule, hub, monkeypatch):
+    pwrite = os.pwrite
+    monkeypatch.setattr("os.pwrite", lambda fd, data, at: pwrite(fd, data[:100], at))
+    rule.builds(manual_dir=hub)
+
+
+def test_an_interrupt_leaves_nothing(small_data, hub, tmp_path, monkeypatch):
+    class Bar:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exception):
+            pass
+
+        def update(self, number):
+            raise KeyboardInterrupt
+
+    append = Spool.append
+    appended = []
+
+    def append_slowly(spool, data):
+        start = append(spool, data)
+        appended.append(start)
+        time.sleep(0.05)
+        return start
+
+    monkeypatch.setattr(Spool, "append", append_slowly)
+    monkeypatch.setattr(hub_parquet, "_THREADS", 1)
+    monkeypatch.setattr(hub_parquet, "tqdm", lambda **kwargs: Bar())
+    with pytest.raises(KeyboardInterrupt):
+        _staged(small_data, hub, tmp_path)
+    assert not list(tmp_path.glob("*.images"))
+    assert len(appended) < len(small_data.listed)
