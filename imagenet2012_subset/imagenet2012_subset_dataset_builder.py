@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset.data_source.after_fork import readable_after_fork
+from imagenet2012_subset.errors import DatasetError
 from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.output import say
 from imagenet2012_subset.plan.record_size import RecordSerializer
 from imagenet2012_subset.plan.shards import SplitPlan, plan_split, summary
+from imagenet2012_subset.prepared.dataset import (
+    PreparedDataset,
+    is_dataset,
+    open_dataset,
+)
+from imagenet2012_subset.prepared.formats import show
+from imagenet2012_subset.prepared.provenance import (
+    Provenance,
+    ensure_same,
+    metadata_of,
+)
 from imagenet2012_subset.registration import register
 from imagenet2012_subset.sources.discovery import (
     Sources,
@@ -22,19 +35,26 @@ from imagenet2012_subset.sources.discovery import (
 )
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.sources.index_cache import folder_in
-from imagenet2012_subset.storage.paths import supported
+from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.subset.select import select_training, select_validation
 from imagenet2012_subset.subset.subset_list import fetch_subset_list
-from imagenet2012_subset.tfds_internals import CHECKSUMS_FILENAME, FileFormat, tree
+from imagenet2012_subset.tfds_internals import (
+    CHECKSUMS_FILENAME,
+    FileFormat,
+    is_replaced,
+    save_default_config_name,
+    tree,
+)
 from imagenet2012_subset.version import __version__
-from imagenet2012_subset.write.asked import asked_for
 from imagenet2012_subset.write.beam import write_splits_on_beam
-from imagenet2012_subset.write.made_from import MadeFrom, metadata
+from imagenet2012_subset.write.local import num_workers, write_splits
+from imagenet2012_subset.write.prepare import (
+    ensure_data_dir,
+    ensure_folder,
+    prepare,
+)
 from imagenet2012_subset.write.shard import ShardWriter
-from imagenet2012_subset.write.splits import write_splits
-from imagenet2012_subset.write.whole_dataset import WholeDatasetBuilder
-from imagenet2012_subset.write.workers import num_workers
 
 _SIMCLR_LISTS = (
     "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
@@ -42,7 +62,22 @@ _SIMCLR_LISTS = (
 _PACKAGE = epath.Path(__file__).parent
 
 
-class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call-arg]
+@dataclasses.dataclass(frozen=True)
+class _Staging:
+    """What a builder knows about the build whose `data_dir` is a staging directory.
+
+    Attributes:
+      scratch_dir: for temporary files of a source; removed after the build.
+      num_shards: how many shards each split must have, where that is given.
+      shards_in: where shards are written, if not beside the other files: in a bucket.
+    """
+
+    scratch_dir: epath.Path | None = None
+    num_shards: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    shards_in: epath.Path | None = None
+
+
+class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Builds ImageNet ILSVRC 2012 with a subset of its training images."""
 
     VERSION = tfds.core.Version("5.0.0")
@@ -70,23 +105,38 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
     Without internet, put 1percent.txt or 10percent.txt there as well.
     """
 
-    def __init__(self, *, workers: int | None = None, **kwargs: Any):
-        """Makes a builder.
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        file_format: str | FileFormat | None = None,
+        **kwargs: Any,
+    ):
+        """Creates a builder.
 
         Args:
-          workers: how many shards to write at a time; by default what the environment
-            variable IMAGENET2012_SUBSET_WORKERS says, else as many as the process may
-            use CPUs.
+          workers: how many shards to write at a time; by default the value of the
+            environment variable IMAGENET2012_SUBSET_WORKERS, else the number of usable
+            CPUs.
+          file_format: `tfrecord` (the default), `array_record`, `parquet` or `riegeli`.
+            A dataset that exists in another format gets this one beside it.
           **kwargs: as for any `tfds.core.GeneratorBasedBuilder`: `data_dir`, `config`,
-            `version`, `file_format`.
+            `version`.
 
         Raises:
           ValueError: if `workers` is not positive, or TFDS has no such `file_format`.
+          WriteError: if `data_dir` is not supported, or if the dataset there cannot be
+            read.
         """
         self._workers = num_workers(workers)
         self._has_own_workers = workers is not None
+        self._options = tfds.download.DownloadConfig()
+        self._staging: _Staging | None = None
         super().__init__(**kwargs)
-        self._original_state["workers"] = workers  # TFDS pickles this state.
+        # TFDS pickles this state.
+        self._original_state.update(workers=workers, file_format=file_format)
+        self._file_format = FileFormat.from_value(file_format or self.info.file_format)
+        self._show_dataset()
 
     @tfds.core.utils.classproperty
     @classmethod
@@ -97,18 +147,125 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
             in_package if in_package.exists() else _PACKAGE.parent / CHECKSUMS_FILENAME
         )
 
+    def _create_builder_config(self, builder_config: Any, version: Any) -> Any:
+        """Accepts the user's own configs; TFDS warns of each."""
+        if isinstance(builder_config, SubsetConfig) and (
+            builder_config.name not in self.builder_configs
+        ):
+            return builder_config
+        return super()._create_builder_config(builder_config, version)
+
+    def _build_data_dir(self, given_data_dir: str | None) -> tuple[str, str]:
+        """Checks the dataset in the directory, which TFDS is about to read."""
+        data_dir, folder = super()._build_data_dir(given_data_dir)
+        ensure_data_dir(data_dir)
+        if is_dataset(epath.Path(folder)):
+            open_dataset(epath.Path(folder))
+        return data_dir, folder
+
+    def is_prepared(self) -> bool:
+        """Returns whether the requested dataset exists, with all its shards.
+
+        It is requested by the config, the file format and the options of the last
+        `download_and_prepare`.
+        """
+        if not is_dataset(self.data_path):
+            return False
+        try:
+            dataset = open_dataset(self.data_path)
+            self._ensure_requested(dataset)
+            if self._file_format in dataset.formats:
+                dataset.ensure_complete(self._file_format)
+                return True
+        except DatasetError:
+            pass
+        return False
+
+    def download_and_prepare(
+        self,
+        *,
+        download_dir: epath.PathLike | None = None,
+        download_config: tfds.download.DownloadConfig | None = None,
+        file_format: str | FileFormat | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Builds the dataset, unless it exists already.
+
+        A build ends with the whole dataset in its final place and on the disk, or
+        leaves that place as it was: even a dataset that was to be overwritten is put
+        back. A dataset that was built from something else is an error.
+
+        Args:
+          download_dir: where downloads and indices of archives are kept.
+          download_config: `manual_dir` and options, as for any TFDS builder.
+          file_format: as for the builder, if it should be a different one.
+          **kwargs: as for any TFDS builder.
+
+        Raises:
+          ManualDirError: if the images are not where they should be.
+          ArchiveError: if an archive is damaged, incomplete or not what its name says.
+          SubsetListError: if the subset list is not available or invalid, or not that
+            of the existing dataset.
+          WriteError: if the dataset cannot be written, space is short, or something
+            else is in its place.
+        """
+        if self._staging or is_replaced(tfds.core.DatasetBuilder.download_and_prepare):
+            super().download_and_prepare(
+                download_dir=download_dir,
+                download_config=download_config,
+                file_format=file_format,
+                **kwargs,
+            )
+            return
+        self._options = download_config or tfds.download.DownloadConfig()
+        self._file_format = FileFormat.from_value(file_format or self._file_format)
+        mode = self._options.download_mode
+        if mode == tfds.GenerateMode.UPDATE_DATASET_INFO:
+            self._update_dataset_info()
+            return
+        downloads = epath.Path(download_dir or self.data_dir_root / "downloads")
+
+        def build(data_dir: epath.Path, num_shards: Mapping[str, int]) -> epath.Path:
+            ensure_folder(downloads)
+            say(
+                f"{self.name} {__version__}, in place of the builder that TFDS ships, "
+                f"builds {self.info.full_name} in {self.data_dir}"
+            )
+            staged = self._staged_in(data_dir, num_shards)
+            staged.download_and_prepare(
+                download_dir=downloads, download_config=self._options, **kwargs
+            )
+            return staged.data_path
+
+        built = prepare(
+            self.data_path,
+            self._file_format,
+            self._ensure_requested,
+            build,
+            overwrite=mode.overwrite_dataset,
+        )
+        self._show_dataset()
+        if built:
+            if default := self.get_default_builder_config():
+                save_default_config_name(
+                    self.data_path.parent.parent, default_config_name=default.name
+                )
+            dataset = f"{self.name}/{self.builder_config_name}"
+            data_dir = os.fspath(self.data_dir_root)
+            say(f"Built. Load it with tfds.load({dataset!r}, data_dir={data_dir!r})")
+
     def as_data_source(self, split: Any = None, **kwargs: Any) -> Any:
-        """Gives random access to the examples, also from processes that fork.
+        """Returns random access to the examples, also for processes that fork.
 
         Args:
           split: as for any TFDS builder; all splits by default.
-          **kwargs: `decoders` and the like, as for any TFDS builder.
+          **kwargs: `decoders` and others, as for any TFDS builder.
 
         Returns:
           A sequence of examples for each split, in the structure of `split`.
 
         Raises:
-          NotImplementedError: if the dataset is in no format of random access.
+          DatasetError: if the dataset has no format with random access.
         """
         open_source = super().as_data_source
 
@@ -118,16 +275,64 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
             return readable_after_fork(source) if is_array_record else source
 
         splits = {name: name for name in self.info.splits} if split is None else split
-        return tree.map_structure(source_of, splits)
+        try:
+            return tree.map_structure(source_of, splits)
+        except NotImplementedError as error:
+            raise DatasetError(
+                self.data_path,
+                "has no file format with random access",
+                "Add one with download_and_prepare(file_format='array_record'), or "
+                "read the dataset with as_dataset",
+            ) from error
+
+    def _show_dataset(self) -> None:
+        """Makes `info` describe the existing dataset, if there is one."""
+        if is_dataset(self.data_path):
+            show(self.info, open_dataset(self.data_path), self._file_format)
+        else:
+            self.info.set_file_format(
+                self._file_format, override=True, override_if_initialized=True
+            )
+
+    def _update_dataset_info(self) -> None:
+        """Writes the texts of the code into the existing dataset."""
+        if is_dataset(self.data_path):
+            dataset = open_dataset(self.data_path)
+            show(self.info, dataset, dataset.default_format)
+        super()._update_dataset_info()
+        self._show_dataset()
+
+    def _ensure_requested(self, dataset: PreparedDataset) -> None:
+        """Raises an error unless a dataset is what config and options request."""
+        found = Provenance.of(dataset)
+        requested = Provenance.requested(
+            self.builder_config,
+            self._options,
+            found,
+            dataset.folder,
+            own_list=self._has_own_list,
+        )
+        ensure_same(requested, found, dataset.folder)
+
+    def _staged_in(
+        self, data_dir: epath.Path, num_shards: Mapping[str, int]
+    ) -> Builder:
+        """Returns this builder with a staging directory as its `data_dir`."""
+        staged = object.__new__(type(self))
+        staged.__dict__.update(self.__dict__)
+        staged._data_dir_root, staged._data_dir = self._build_data_dir(
+            os.fspath(data_dir)
+        )
+        scratch_dir = data_dir / "scratch"
+        scratch_dir.mkdir()
+        shards_in = None if is_local(self.data_path) else self.data_path
+        staged._staging = _Staging(scratch_dir, num_shards, shards_in)
+        staged.info.set_file_format(self._file_format)
+        return staged
 
     @property
     def _has_own_list(self) -> bool:
         return self.builder_config_name not in self.builder_configs
-
-    def _asked_for(self, options: tfds.download.DownloadConfig) -> MadeFrom:
-        return asked_for(
-            self.builder_config, options, self.data_path, own_list=self._has_own_list
-        )
 
     def _info(self) -> tfds.core.DatasetInfo:
         return self.dataset_info_from_configs(
@@ -141,21 +346,6 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
             supervised_keys=("image", "label"),
             metadata=tfds.core.MetadataDict() if self._has_own_list else None,
             homepage="http://image-net.org/",
-        )
-
-    def _make_download_manager(
-        self,
-        download_dir: epath.PathLike | None,
-        download_config: tfds.download.DownloadConfig,
-    ) -> tfds.download.DownloadManager:
-        # A path that was made before this package was imported, as the command `tfds`
-        # does, is not of the kind that opens `s3://`.
-        if download_config.manual_dir is not None:
-            download_config = dataclasses.replace(
-                download_config, manual_dir=supported(download_config.manual_dir)
-            )
-        return super()._make_download_manager(
-            download_dir=download_dir, download_config=download_config
         )
 
     def _split_generators(
@@ -183,56 +373,53 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
     ) -> list[tfds.core.SplitInfo]:
-        """Finds, chooses, plans and writes, in place of TFDS's shuffle on disk."""
+        """Finds, selects, plans and writes images, without TFDS's shuffle on disk."""
         on_beam = bool(download_config.beam_runner or download_config.beam_options)
         if on_beam and self._has_own_workers:
             raise ValueError(
-                "workers is for builds without Beam: the runner has an option of its "
-                "own, such as direct_num_workers"
+                "workers is for builds without Beam: use an option of the runner, such "
+                "as direct_num_workers"
             )
         found = self._find(dl_manager)
-        with (
-            found.naming_alternatives(),
-            tempfile.TemporaryDirectory(dir=self.data_path) as scratch,
-        ):
+        with found.naming_alternatives():
             chosen = self._choose(found, dl_manager, download_config)
-            staged = {
-                split: images.staged(epath.Path(scratch))
-                for split, images in chosen.items()
-            }
-            planned = self._plan(staged, download_config)
-            print(f"To write: {summary(planned)}")
-            if on_beam:
-                write_splits_on_beam(
-                    planned,
-                    self._shard_writer(),
-                    runner=download_config.beam_runner,
-                    options=download_config.beam_options,
-                )
-            else:
-                write_splits(planned, self._shard_writer(), workers=self._workers)
+            if self._staging and self._staging.scratch_dir:
+                chosen = {
+                    split: images.staged(self._staging.scratch_dir)
+                    for split, images in chosen.items()
+                }
+            planned = self._plan(chosen, download_config)
+        say(f"To write: {summary(planned)}")
+        if on_beam:
+            write_splits_on_beam(
+                planned,
+                self._shard_writer(),
+                runner=download_config.beam_runner,
+                options=download_config.beam_options,
+            )
+        else:
+            write_splits(planned, self._shard_writer(), workers=self._workers)
         return [
             tfds.core.SplitInfo(
                 name=plan.name,
                 shard_lengths=plan.shard_lengths,
                 num_bytes=plan.num_bytes,
-                filename_template=plan.template,
+                filename_template=self._get_filename_template(plan.name),
             )
             for plan in planned
         ]
 
     def _log_download_bytes(self) -> None:
-        """Says whose builder this is; TFDS calls it when a build begins."""
-        print(
-            f"{self.name} {__version__}, in place of the builder that TFDS ships, "
-            f"builds {self.info.full_name} in {self.data_dir}"
-        )
+        """Prints nothing: TFDS would print sizes of which it knows none yet."""
+
+    def _log_download_done(self) -> None:
+        """Prints nothing: the dataset is not in its final place yet."""
 
     def _find(self, dl_manager: tfds.download.DownloadManager) -> Sources:
         return find_sources(
             manual_dir_of(dl_manager),
             index_folder=folder_in(dl_manager.download_dir),
-            on_choice=print,
+            on_choice=say,
         )
 
     def _choose(
@@ -246,7 +433,7 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
         listed = fetch_subset_list(config, dl_manager, self.url_infos)
         if self._has_own_list:
             self.info.metadata.update(
-                metadata(config, listed, options, f"{self.name} {__version__}")
+                metadata_of(config, listed, options, f"{self.name} {__version__}")
             )
         return {
             "train": select_training(
@@ -265,22 +452,29 @@ class Builder(WholeDatasetBuilder, skip_registration=True):  # type: ignore[call
         download_config: tfds.download.DownloadConfig,
     ) -> list[SplitPlan]:
         shards = download_config.get_shard_config()
-        return [
-            plan_split(
-                split,
-                images.source,
-                images.entries,
-                images.stored_sizes(),
-                dataclasses.replace(
-                    shards, num_shards=self._shards_as.get(split, shards.num_shards)
-                ),
-                self._get_filename_template(split_name=split),
-                max_examples=download_config.max_examples_per_split,
-                # TFDS came to know the option in 4.9.8.
-                shuffle=not getattr(download_config, "nondeterministic_order", False),
+        staging = self._staging or _Staging()
+        planned = []
+        for split, images in chosen.items():
+            template = self._get_filename_template(split)
+            if staging.shards_in:
+                template = template.replace(data_dir=staging.shards_in)
+            num_shards = staging.num_shards.get(split, shards.num_shards)
+            planned.append(
+                plan_split(
+                    split,
+                    images.source,
+                    images.entries,
+                    images.stored_sizes(),
+                    dataclasses.replace(shards, num_shards=num_shards),
+                    template,
+                    max_examples=download_config.max_examples_per_split,
+                    # New in TFDS 4.9.8.
+                    shuffle=not getattr(
+                        download_config, "nondeterministic_order", False
+                    ),
+                )
             )
-            for split, images in chosen.items()
-        ]
+        return planned
 
     def _shard_writer(self) -> ShardWriter:
         return ShardWriter(

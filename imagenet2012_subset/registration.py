@@ -1,4 +1,4 @@
-"""Lets TFDS give this package's builder where it would give its own."""
+"""Makes TFDS return this package's builder in place of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from imagenet2012_subset.tfds_internals import registered
 
 
 class _Provider(registered.DatasetBuilderProvider):
-    """Answers TFDS's question who has the builder of a name."""
+    """Provides the builder of one name to TFDS."""
 
     def __init__(self, builder_cls: type[tfds.core.DatasetBuilder]):
         self.builder_cls = builder_cls
@@ -24,15 +24,15 @@ class _Provider(registered.DatasetBuilderProvider):
 def register(builder_cls: type[tfds.core.DatasetBuilder]) -> None:
     """Makes `tfds.load` and `tfds.builder` use `builder_cls` for its name.
 
-    TFDS ships a builder of the same name. As providers are asked in turn and this one
-    comes first, it does not matter whether TFDS has loaded its own already, nor whether
-    it does so later. Registering again replaces the earlier class.
+    TFDS ships a builder of the same name. It asks its providers in order, and this one
+    is the first, so it does not matter whether TFDS has loaded its own builder already.
+    Registering again replaces the earlier class.
     """
     module = builder_cls.__module__
-    # A reload defines the class anew, and TFDS expects one builder a module.
+    # A reload defines the class again, and TFDS expects one builder per module.
     registered._MODULE_TO_DATASETS[module] = [builder_cls]
     for provider in registered._DATASET_PROVIDER_REGISTRY:
-        # By name, since a reload of this module defines `_Provider` anew.
+        # By name, since a reload of this module defines `_Provider` again.
         if type(provider).__module__ == __name__:
             provider.builder_cls = builder_cls
             return

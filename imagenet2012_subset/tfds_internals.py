@@ -8,6 +8,7 @@ None of them imports TensorFlow. `Example` is TFDS's copy of `tf.train.Example`.
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from etils import epath
 from tensorflow_datasets.core import registered
@@ -16,7 +17,6 @@ from tensorflow_datasets.core.dataset_builder import (
     _save_default_config_name as save_default_config_name,
 )
 from tensorflow_datasets.core.dataset_info import (
-    read_from_json as read_info_file,
     write_dataset_info_proto as write_info_file,
 )
 from tensorflow_datasets.core.download import DownloadManager
@@ -59,7 +59,7 @@ __all__ = [
     "dataset_info_pb2",
     "get_shard_boundaries",
     "index_file_path",
-    "read_info_file",
+    "is_replaced",
     "registered",
     "save_default_config_name",
     "tqdm",
@@ -82,13 +82,22 @@ def without_manual_dir(dl_manager: DownloadManager) -> DownloadManager:
     return other
 
 
+def is_replaced(method: Any) -> bool:
+    """Returns whether a method of TFDS's builder is not TFDS's, but that of a mock."""
+    return getattr(method, "__module__", None) != _BUILDER_MODULE
+
+
+_BUILDER_MODULE = "tensorflow_datasets.core.dataset_builder"
+
 # Methods of `tfds.core.GeneratorBasedBuilder` that the builder calls or replaces.
 BUILDER_METHODS = (
+    "_build_data_dir",
     "_checksums_path",
+    "_create_builder_config",
     "_example_writer",
     "_generate_splits",
     "_get_filename_template",
     "_log_download_bytes",
     "_log_download_done",
-    "_make_download_manager",
+    "_update_dataset_info",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import pathlib
 from collections.abc import Callable
@@ -31,6 +32,17 @@ REAL_DATA_VARIABLE = "IMAGENET2012_SUBSET_REAL_DATA"
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
     tfds.disable_progress_bar()
+
+
+@pytest.fixture
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes locks unavailable, as on some network file systems."""
+    fcntl = pytest.importorskip("fcntl")
+
+    def unsupported(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
 
 
 @pytest.fixture

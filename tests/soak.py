@@ -48,12 +48,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import tensorflow_datasets as tfds
 from absl import logging as absl_logging
-from etils import epath
+from imagenet2012_subset.storage.linux_aio import _SYSTEM_CALLS
 
 from imagenet2012_subset import Builder, SubsetConfig
 from imagenet2012_subset.imagenet.names import wnids
-from imagenet2012_subset.storage.linux_aio import _SYSTEM_CALLS
-from imagenet2012_subset.write.leftovers import report_leftovers
 from tests.conftest import SmallData
 from tests.shared import archives, forms
 
@@ -331,7 +329,6 @@ def kill(folder: pathlib.Path, times: int) -> str:
         process.join()
         final = data_dir / "imagenet2012_subset" / "killed" / "5.0.0"
         left = _left(final)
-        told = len(report_leftovers(epath.Path(final)))
         there = shards(final)
         tfrecords = {name: one for name, one in there.items() if "tfrecord" in name}
         allowed = {"anew": [{}, right[0]], "overwrite": [{}, *right]}
@@ -340,7 +337,6 @@ def kill(folder: pathlib.Path, times: int) -> str:
         is_whole = process.exitcode == 0
         names = (final / "dataset_info.json").read_text() if final.exists() else ""
         strays = len(there) > len(tfrecords) and "array_record" not in names
-        assert told == len(left) + strays, (final, told, left)
         written = [*final.parent.glob("incomplete*/**/imagenet2012_subset-*")]
         if is_whole:
             outcome = "had ended"
@@ -359,7 +355,7 @@ def kill(folder: pathlib.Path, times: int) -> str:
         build(manual_dir, *wanted, **keywords)
         expected = right[0] | (as_array_record if what == "beside" else {})
         assert shards(final) == expected, final
-        assert _left(final) == left, final
+        assert not _left(final), final
         shutil.rmtree(data_dir.parent)
     for key, count in sorted(outcomes.items()):
         print(f"  {count} killed, {key}")

@@ -11,32 +11,35 @@ from etils import epath
 from imagenet2012_subset.errors import DatasetError, WriteError
 from imagenet2012_subset.plan.shards import ShardPlan, SplitPlan
 from imagenet2012_subset.storage.paths import absolute
-from imagenet2012_subset.write.attempt import remove_attempts, write_apart
-from imagenet2012_subset.write.shard import ShardWriter
-from imagenet2012_subset.write.splits import ensure_space
+from imagenet2012_subset.write.local import ensure_space
+from imagenet2012_subset.write.shard import (
+    ShardWriter,
+    remove_staged_shards,
+    write_staged,
+)
 
 
 def write_splits_on_beam(
     splits: Sequence[SplitPlan], writer: ShardWriter, *, runner: Any, options: Any
 ) -> None:
-    """Writes the shards of all splits on whatever Beam runs on.
+    """Writes the shards of all splits on a Beam runner.
 
-    Workers are given plans, which name images and where they lie, and write shards to
-    the dataset's folder. They have to reach it, and the archives, under the same paths
-    as this process. No image passes through Beam. An engine may try a shard again, or
-    twice at once: each attempt writes in a folder of its own, and the first one that
-    ends moves the shard to its place.
+    Workers receive plans, which say where the images are, and write shards to the
+    dataset's directory. They must reach it, and the images, under the same paths as
+    this process. No image passes through Beam. A runner may retry a shard, or write it
+    twice at once: each attempt has a separate staging directory, and a whole shard is
+    moved to its place.
 
     Args:
-      splits: what to write, and where to.
+      splits: what to write, and where.
       writer: writes a shard.
-      runner: a Beam runner or its name; None for what the options say.
+      runner: a Beam runner or its name; None for the one in the options.
       options: Beam's `PipelineOptions`; None for the defaults.
 
     Raises:
       WriteError: if Beam is not installed, space is short, or a shard is not written.
-      ArchiveError: if an image is not what the plan was made for, and the runner says
-        so by that error.
+      ArchiveError: if an image is not the one that was planned, and the runner passes
+        this error on.
     """
     try:
         import apache_beam as beam
@@ -44,7 +47,7 @@ def write_splits_on_beam(
         raise WriteError(
             splits[0].template.data_dir,
             f"cannot be written by Beam ({error})",
-            "pip install 'imagenet2012-subset[beam]', or give no Beam options",
+            "Install it (pip install apache-beam), or do not use Beam options",
         ) from error
     ensure_space(splits)
     shards = [
@@ -55,32 +58,35 @@ def write_splits_on_beam(
     write = _WriteShard(writer)
     try:
         with beam.Pipeline(runner=runner, options=options) as pipeline:
-            # Without a reshuffle an engine may fuse the map with what makes the plans,
-            # and so have one worker write all.
+            # Without a reshuffle a runner may fuse the map with the creation of the
+            # plans, and one worker would write all shards.
             (
                 pipeline
                 | "Plans" >> beam.Create(shards, reshuffle=True)
                 | "WriteShard" >> beam.Map(write)
             )
-    except Exception as error:  # Each runner has its own kinds of errors.
+    except Exception as error:  # Each runner has its own errors.
         if dataset_error := next(_dataset_errors(error), None):
             raise dataset_error from error
         raise _not_written(splits, _last_line(error)) from error
     for shard in shards:
         if not epath.Path(shard.path).exists():
-            raise _not_written(splits, f"no worker's {shard.path} is to be seen here")
+            raise _not_written(
+                splits,
+                f"{shard.path} was not written, or is not visible from this machine",
+            )
     for folder in {epath.Path(shard.path).parent for shard in shards}:
-        remove_attempts(folder)
+        remove_staged_shards(folder)
 
 
 @dataclasses.dataclass(frozen=True)
 class _WriteShard:
-    """What each worker does with a plan."""
+    """Writes the shard of a plan, on a worker."""
 
     writer: ShardWriter
 
     def __call__(self, shard: ShardPlan) -> None:
-        write_apart(self.writer, shard, shard.source)
+        write_staged(self.writer, shard, shard.source)
 
 
 def _dataset_errors(error: BaseException | None) -> Iterator[DatasetError]:
@@ -99,6 +105,6 @@ def _not_written(splits: Sequence[SplitPlan], reason: str) -> WriteError:
     return WriteError(
         splits[0].template.data_dir,
         f"cannot be written by Beam ({reason})",
-        "See what the runner logged, and that all workers reach manual_dir and "
-        "data_dir under these paths; nothing of this build is left",
+        "Check the runner's log, and that all workers reach manual_dir and data_dir "
+        "under these paths; nothing of this build is left",
     )

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 
 from absl import logging
 from etils import epath
 
-from imagenet2012_subset.errors import DatasetError, WriteError
+from imagenet2012_subset.errors import WriteError
+from imagenet2012_subset.prepared.dataset import (
+    INFO_FILE,
+    PreparedDataset,
+    is_dataset,
+    open_dataset,
+    overwriting,
+)
+from imagenet2012_subset.prepared.formats import add_format, ensure_writable
+from imagenet2012_subset.prepared.provenance import Provenance, ensure_same
 from imagenet2012_subset.storage.paths import dangling_link, is_local, link_target
 from imagenet2012_subset.storage.sync import sync_folder
 from imagenet2012_subset.tfds_internals import FileFormat
-from imagenet2012_subset.write.final_place import (
-    folder_of_build,
+from imagenet2012_subset.write.lock import locked
+from imagenet2012_subset.write.shard import unwritable, upload
+from imagenet2012_subset.write.staging import (
     put_back,
     put_in_place,
+    remove_leftovers,
+    staging_directory,
 )
-from imagenet2012_subset.write.formats import (
-    add_format,
-    ensure_writable,
-    read_formats,
-    read_num_shards,
-)
-from imagenet2012_subset.write.leftovers import report_leftovers
-from imagenet2012_subset.write.made_from import MadeFrom, ensure_same, read_made_from
-from imagenet2012_subset.write.shard import unwritable
+
+# Raises an error unless the dataset is the requested one.
+Check = Callable[[PreparedDataset], object]
+# Builds the dataset in a `data_dir` and returns its directory there. Also takes how
+# many shards each split must have, where that is given.
+Build = Callable[[epath.Path, Mapping[str, int]], epath.Path]
 
 _DISK_ERRORS = (
     errno.EACCES,
@@ -41,87 +52,182 @@ _DISK_ERRORS = (
 def prepare(
     final: epath.Path,
     file_format: FileFormat,
-    asked: Callable[[], MadeFrom],
-    build: Callable[[epath.Path, Mapping[str, int]], epath.Path],
+    ensure_requested: Check,
+    build: Build,
     *,
     overwrite: bool,
 ) -> bool:
-    """Sees to it that the dataset that is asked for is in its final place.
+    """Makes sure that the requested dataset is in its final place, whole.
 
     Args:
       final: the final place.
-      file_format: in which the dataset is to be there, maybe beside others.
-      asked: what a dataset that is there has to have been made from.
-      build: builds the dataset. Takes a `data_dir`, and how many shards each split is
-        to have, where that is given; returns the dataset's folder in that `data_dir`.
-      overwrite: whether to build it also if it is there.
+      file_format: the format it must have, maybe beside others.
+      ensure_requested: checks an existing dataset.
+      build: builds the dataset.
+      overwrite: whether to build it even if it exists.
 
     Returns:
-      Whether it was built. If not, it was there.
+      Whether it was built. If not, it existed.
 
     Raises:
-      SubsetListError: if a dataset of another list is there.
-      WriteError: if another dataset or something else is there; or if the disk fails.
+      SubsetListError: if a dataset of a different list exists.
+      WriteError: if a different or incomplete dataset or something else exists, or if
+        the disk fails.
     """
-    with _disk_errors_told(final):
-        put_back(final)
-        report_leftovers(final)
-    there = not overwrite and (final.exists() or bool(link_target(final)))
-    if there:
-        ensure_same(asked(), read_made_from(final), final)
-        if file_format in read_formats(final):
-            logging.info("Reusing dataset %s", final)
-            return False
+    if not is_local(final):
+        return _prepare_in_bucket(
+            final, file_format, ensure_requested, build, overwrite=overwrite
+        )
+
+    def find() -> PreparedDataset | None:
+        return None if overwrite else _find(final, file_format, ensure_requested)
+
+    found = find()
+    if found and file_format in found.formats:
+        logging.info("Reusing dataset %s", final)
+        return False
     ensure_folder(final.parent)
     ensure_writable(file_format)
-    if overwrite and (target := link_target(final)):
-        logging.warning(
-            "%s is a link to %s. The dataset will take the link's place, and what it "
-            "points to stays as it is",
-            final,
-            target,
-        )
-    with _disk_errors_told(final), folder_of_build(final) as folder:
-        built = build(folder, read_num_shards(final) if there else {})
-        sync_folder(built)
-        made_from = read_made_from(built)
-        if there or not put_in_place(folder, final, replace=overwrite):
-            if not there:
-                logging.warning("Another build of %s was first", final)
-            ensure_same(made_from, read_made_from(final), final)
-            if file_format not in read_formats(final):
-                add_format(built, final)
-    # Who overwrites at the same time may have been last.
-    ensure_same(made_from, read_made_from(final), final)
+    if os.path.ismount(final) and not found:
+        raise _is_mount_point(final)
+    with _disk_errors(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with locked(final) as is_locked:
+            put_back(final)
+            if is_locked:
+                remove_leftovers(final)
+            found = find()
+            if found and file_format in found.formats:
+                logging.info("Another process has built %s", final)
+                return False
+            _build_and_place(final, file_format, build, found, overwrite=overwrite)
     return True
 
 
-def is_prepared(
-    final: epath.Path, file_format: FileFormat, asked: Callable[[], MadeFrom]
-) -> bool:
-    """Whether `prepare` would find the dataset that is asked for, and not build."""
-    try:
-        ensure_same(asked(), read_made_from(final), final)
-        return file_format in read_formats(final)
-    except DatasetError:
-        return False
+def ensure_data_dir(data_dir: epath.PathLike) -> None:
+    """Raises a `WriteError` if TensorFlow could not read a dataset there."""
+    scheme = os.fspath(data_dir).partition("://")[0]
+    if not is_local(data_dir) and scheme != "gs":
+        raise WriteError(
+            data_dir,
+            f"is not supported as data_dir: TensorFlow cannot read {scheme}://",
+            "Build in a local data_dir, then copy it"
+            + (f" (aws s3 sync DATA_DIR {os.fspath(data_dir)})" * (scheme == "s3")),
+        )
 
 
 def ensure_folder(folder: epath.Path) -> None:
-    """Raises a `WriteError` if something else is where a folder is to be made."""
+    """Raises a `WriteError` if a directory cannot be created because of a file."""
     for path in (folder, *folder.parents) if is_local(folder) else ():
         if path.is_dir():
             return
         if path.exists() or dangling_link(path):
             raise WriteError(
                 path,
-                "is a file, or a link that leads nowhere, but a folder is wanted there",
-                f"Give another place for {folder}",
+                "is a file or a broken link, but must be a directory",
+                f"Use another place for {folder}",
             )
 
 
+def _find(
+    final: epath.Path, file_format: FileFormat, ensure_requested: Check
+) -> PreparedDataset | None:
+    """Returns the existing dataset; raises an error if it is not the requested one."""
+    if not final.exists() and not link_target(final):
+        return None
+    if not is_dataset(final) and os.path.ismount(final):
+        raise _is_mount_point(final)
+    dataset = open_dataset(final)
+    ensure_requested(dataset)
+    existing = file_format if file_format in dataset.formats else dataset.default_format
+    dataset.ensure_complete(existing)
+    return dataset
+
+
+def _build_and_place(
+    final: epath.Path,
+    file_format: FileFormat,
+    build: Build,
+    found: PreparedDataset | None,
+    *,
+    overwrite: bool,
+) -> None:
+    if overwrite and (target := link_target(final)):
+        logging.warning(
+            "%s is a link to %s. The dataset will replace the link; what it points to "
+            "stays",
+            final,
+            target,
+        )
+    num_shards = {}
+    if found:
+        num_shards = {name: split.num_shards for name, split in found.splits.items()}
+    with staging_directory(final) as staging:
+        built = build(staging, num_shards)
+        sync_folder(built)
+        if not found and put_in_place(staging, final, replace=overwrite):
+            return
+        # The dataset gets this format as well. Without locks, it may also be that
+        # another build was faster.
+        found = open_dataset(final)
+        ensure_same(Provenance.of(open_dataset(built)), Provenance.of(found), final)
+        if file_format not in found.formats:
+            add_format(built, final)
+
+
+def _prepare_in_bucket(
+    final: epath.Path,
+    file_format: FileFormat,
+    ensure_requested: Check,
+    build: Build,
+    *,
+    overwrite: bool,
+) -> bool:
+    """Does the same in a bucket, through the file layer that TFDS uses.
+
+    Workers upload each shard once it is whole. The other files follow, and
+    `dataset_info.json`, which makes them a dataset, is last. Buckets have neither locks
+    nor atomic renames: so nothing in the final place is ever deleted, and once there is
+    a dataset nothing is written any more, whichever build was faster.
+    """
+    if is_dataset(final):
+        if overwrite:
+            raise WriteError(
+                final, "exists, and is not replaced in a bucket", overwriting(final)
+            )
+        dataset = open_dataset(final)
+        ensure_requested(dataset)
+        if file_format not in dataset.formats:
+            raise WriteError(
+                final,
+                f"exists as {dataset.default_format.value}, and no format is added to "
+                "a dataset in a bucket",
+                f"Use file_format={dataset.default_format.value!r} or another data_dir",
+            )
+        dataset.ensure_complete(file_format)
+        return False
+    ensure_writable(file_format)
+    with tempfile.TemporaryDirectory(prefix="imagenet2012_subset.") as staging:
+        built = build(epath.Path(staging), {})
+        for path in sorted(built.iterdir(), key=lambda path: path.name == INFO_FILE):
+            upload(path, final / path.name)
+        dataset = open_dataset(final)
+        ensure_same(Provenance.of(open_dataset(built)), Provenance.of(dataset), final)
+        dataset.ensure_complete()
+    return True
+
+
+def _is_mount_point(final: epath.Path) -> WriteError:
+    return WriteError(
+        final,
+        "is a mount point, and a finished dataset cannot be renamed to one",
+        "Mount the volume at a directory above it, such as data_dir, or use another "
+        "data_dir",
+    )
+
+
 @contextlib.contextmanager
-def _disk_errors_told(final: epath.Path) -> Iterator[None]:
+def _disk_errors(final: epath.Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

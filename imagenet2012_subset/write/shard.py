@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import shutil
+import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -11,8 +15,11 @@ from etils import epath
 from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.plan.record_size import RecordSerializer
 from imagenet2012_subset.plan.shards import ShardPlan
+from imagenet2012_subset.prepared.dataset import is_dataset, is_file_error
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.sources.source import Source, decoded
+from imagenet2012_subset.storage.paths import is_local
+from imagenet2012_subset.storage.sync import sync_file
 from imagenet2012_subset.tfds_internals import (
     ExampleWriter,
     FileFormat,
@@ -23,6 +30,9 @@ from imagenet2012_subset.tfds_internals import (
 
 Examples = Iterable[tuple[str, dict[str, Any]]]
 
+_STAGED_SHARD_PREFIX = "staged_shard."
+_UPLOAD_CHUNK_BYTES = 16 << 20
+
 
 @dataclasses.dataclass(frozen=True)
 class ShardWriter:
@@ -30,8 +40,8 @@ class ShardWriter:
 
     Attributes:
       generate_examples: yields the (key, example) of each image, in order.
-      serializer: makes an example a record.
-      example_writer: puts records into a file.
+      serializer: turns an example into a record.
+      example_writer: writes records to a file.
     """
 
     generate_examples: Callable[[Images], Examples]
@@ -44,17 +54,17 @@ class ShardWriter:
         source: Source,
         on_record: Callable[[], None] = lambda: None,
     ) -> list[epath.Path]:
-        """Writes a shard, and returns the files that it now consists of.
+        """Writes a shard, and returns its files.
 
         Args:
           shard: its plan.
-          source: what `shard.origin` opens.
+          source: where its images are.
           on_record: called after each record; what it raises ends the shard.
 
         Raises:
           WriteError: if the shard cannot be written, or if an example is not the one
             that was planned.
-          ArchiveError: if an image is not what the plan was made for.
+          ArchiveError: if an image is not the one that was planned.
         """
         try:
             return self._write_records(
@@ -63,15 +73,15 @@ class ShardWriter:
         except _RecordsFailed as error:
             raise error.reason from error.reason.__cause__
         except Exception as error:
-            # Each format has its own kinds of errors for a disk that fails.
+            # Each format has its own errors for a disk that fails.
             raise unwritable(shard.path, str(error)) from error
 
     def _write_records(
         self, path: epath.Path, records: Iterable[tuple[int, bytes]]
     ) -> list[epath.Path]:
         if self.example_writer.file_format == FileFormat.PARQUET:
-            # TFDS's adapter takes batches by slicing its argument from the start each
-            # time: of an iterator it would drop every record past the hundredth.
+            # TFDS's adapter slices its argument from the start for each batch: of an
+            # iterator it would drop every record past the hundredth.
             records = list(records)
         positions = self.example_writer.write(path, records)
         if not positions:
@@ -108,21 +118,91 @@ class ShardWriter:
 
 
 class _RecordsFailed(Exception):
-    """Carries what went wrong with the records past what writes them."""
+    """Carries an error in the records through the library that writes them."""
 
     def __init__(self, reason: Exception):
         super().__init__(str(reason))
         self.reason = reason
 
 
+def write_staged(
+    writer: ShardWriter,
+    shard: ShardPlan,
+    source: Source,
+    on_record: Callable[[], None] = lambda: None,
+) -> None:
+    """Writes a shard in a staging directory, and moves it to its place when whole.
+
+    So two attempts at the same shard never mix. For a bucket, the staging directory is
+    a temporary directory of this machine.
+
+    Raises:
+      WriteError: as `ShardWriter.write`.
+      ArchiveError: as `ShardWriter.write`.
+    """
+    final = epath.Path(shard.path)
+    try:
+        with _staging_directory(final.parent) as staging:
+            staged_shard = dataclasses.replace(shard, path=str(staging / final.name))
+            for file in writer.write(staged_shard, source, on_record):
+                if is_local(final):
+                    sync_file(file)
+                    file.replace(final.parent / file.name)
+                else:
+                    upload(file, final.parent / file.name)
+    except OSError as error:
+        raise unwritable(final, str(error)) from error
+
+
+def remove_staged_shards(folder: epath.Path) -> None:
+    """Removes what killed workers left in a dataset's directory."""
+    if is_local(folder):
+        for path in folder.glob(f"{_STAGED_SHARD_PREFIX}*"):
+            path.rmtree(missing_ok=True)
+
+
+def upload(file: epath.Path, target: epath.Path) -> None:
+    """Copies a local file to a bucket, unless there is a complete dataset by then.
+
+    Raises:
+      WriteError: if the bucket does not accept it.
+    """
+    try:
+        if not is_dataset(target.parent):
+            with file.open("rb") as data, target.open("wb") as stored:
+                shutil.copyfileobj(data, stored, _UPLOAD_CHUNK_BYTES)
+    except Exception as error:
+        if not is_file_error(error):
+            raise
+        raise unwritable(target, str(error)) from error
+
+
 def unwritable(path: epath.PathLike, reason: str) -> WriteError:
-    """Returns the error that says where, why, and what to look at."""
+    """Returns the error for a place that cannot be written."""
+    if is_local(path):
+        left = "nothing of this build is left"
+    else:
+        left = "shards that were uploaded stay, and the next build replaces them"
     return WriteError(
         path,
         f"cannot be written ({reason})",
-        "See that the disk has space and that data_dir may be written to; nothing of "
-        "this build is left",
+        f"Check that the disk has space and that data_dir is writable; {left}",
     )
+
+
+@contextlib.contextmanager
+def _staging_directory(final: epath.Path) -> Iterator[epath.Path]:
+    if not is_local(final):
+        with tempfile.TemporaryDirectory(prefix="imagenet2012_subset.") as folder:
+            yield epath.Path(folder)
+        return
+    folder = final / f"{_STAGED_SHARD_PREFIX}{uuid.uuid4().hex}"
+    # Without its parents: once the build is over, a late attempt must not recreate it.
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        folder.rmtree(missing_ok=True)
 
 
 def _not_planned(
@@ -137,5 +217,5 @@ def _not_planned(
         path,
         f"was planned to hold {described(planned)}, but _generate_examples gave "
         f"{described(got)}",
-        "A subclass that changes the examples has to change the plan along",
+        "A subclass that changes the examples must change the plan as well",
     )

@@ -7,22 +7,16 @@ import contextlib
 import os
 import pathlib
 import sys
-import threading
-from unittest import mock
 
 import pytest
 import tensorflow_datasets as tfds
-from etils import epath
 
 import imagenet2012_subset
 from imagenet2012_subset import SubsetConfig, WriteError
-from imagenet2012_subset.storage import held_folder
 from imagenet2012_subset.tfds_internals import FileFormat
-from imagenet2012_subset.write import formats as formats_module
-from imagenet2012_subset.write.leftovers import report_leftovers
 from tests.conftest import read_split
 from tests.shared import archives
-from tests.shared.final_place import Place, contents
+from tests.shared.final_place import Place, contents, names_in
 from tests.shared.system_calls import Reached, at_call, each_call
 
 
@@ -69,7 +63,7 @@ def test_array_record_after_tfrecord(build, small):
     assert {n: c for n, c in after.items() if n not in new} == {
         n: c for n, c in before.items() if n not in new
     }
-    assert [path.name for path in folder.parent.iterdir()] == ["5.0.0"]
+    assert names_in(folder.parent) == ["5.0.0"]
     expected = _read(small())
     assert _examples(second.as_data_source(split="train")) == expected
     assert _examples(small().as_data_source(split="train")) == expected
@@ -169,16 +163,18 @@ def test_other_archives_than_those_of_the_dataset(build, small_data):
     images = next(iter(small_data.training.values()))
     images[0] = (images[0][0], archives.jpeg(4711, (50, 50)))
     small_data.write()
-    with pytest.raises(WriteError, match="has other records, or other shards") as error:
+    with pytest.raises(
+        WriteError, match="does not match what the current archives"
+    ) as error:
         build(file_format="array_record")
     assert error.value.path == str(folder)
     assert contents(folder) == before
-    assert [path.name for path in folder.parent.iterdir()] == ["5.0.0"]
+    assert names_in(folder.parent) == ["5.0.0"]
 
 
 def test_another_list_or_options_in_another_format(build):
     build()
-    with pytest.raises(WriteError, match="has 6 train images, but 2 are asked for"):
+    with pytest.raises(WriteError, match="has 6 train images, but 2 are requested"):
         build(file_format="array_record", max_examples_per_split=2)
 
 
@@ -213,18 +209,6 @@ def test_stopped_at_each_call_of_adding_a_format(build, tmp_path, tmp_path_facto
     each_call(run, at_least=10)
 
 
-def test_shards_that_an_interrupted_build_left_are_reported(build, caplog):
-    folder = pathlib.Path(build(num_shards=2).data_path)
-    for path in folder.glob("*tfrecord*"):
-        name = path.name.replace("tfrecord", "array_record")
-        (folder / name).write_bytes(b"x" * 10)
-    (message,) = report_leftovers(epath.Path(folder))
-    assert "4 files in array_record" in message
-    assert str(folder) in message
-    build(file_format="array_record")
-    assert not report_leftovers(epath.Path(folder))
-
-
 @pytest.mark.parametrize(
     ("file_format", "module", "package"),
     [
@@ -249,6 +233,7 @@ def test_no_such_format(small):
         small(file_format="zip")
 
 
+@pytest.mark.usefixtures("without_locks")
 def test_the_loser_of_a_race_in_another_format(build, monkeypatch):
     generate = imagenet2012_subset.Builder._generate_splits
     others = []
@@ -266,48 +251,11 @@ def test_the_loser_of_a_race_in_another_format(build, monkeypatch):
     assert os.listdir(loser.data_path.parent) == ["5.0.0"]
 
 
-def test_an_overwrite_at_each_call_of_adding_a_format(
-    build, tmp_path, tmp_path_factory
-):
-    """What overwrites has other shards, so that a mixture of the two would be seen."""
-    place = Place.of(build, tmp_path / "place", tmp_path_factory)
-
-    def run(number: int) -> Reached:
-        place.new_place(1)
-        with (
-            at_call(number, lambda: place.prepare(3, overwrite=True)) as reached,
-            contextlib.suppress(WriteError),
-        ):
-            place.prepare(1, file_format=FileFormat.ARRAY_RECORD)
-            # It says so only if the format is there, or was.
-            assert number > reached.count or place.holds() == 3
-        if number <= reached.count:
-            assert place.holds() == 3
-        assert not place.beside()
-        return reached
-
-    each_call(run, at_least=10)
-
-
-def test_formats_that_are_added_at_once(build, tmp_path):
+def test_formats_that_are_added_at_once(build):
     build()
     formats = ("array_record", "parquet")
-    together = threading.Barrier(len(formats))
-    move_in = held_folder.held_folder
-
-    @contextlib.contextmanager
-    def held_together(folder):
-        together.wait(300)
-        with move_in(folder) as move:
-            yield move
-
-    with (
-        mock.patch.object(formats_module, "held_folder", held_together),
-        concurrent.futures.ThreadPoolExecutor() as pool,
-    ):
+    with concurrent.futures.ThreadPoolExecutor() as pool:
         futures = [pool.submit(build, file_format=one) for one in formats]
-        for future in futures:
-            future.result()
     read = tfds.builder_from_directory(futures[0].result().data_path)
     found = {one.value for one in read.info.available_file_formats()}
     assert found == {"tfrecord", *formats}

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from imagenet2012_subset import WriteError
-from imagenet2012_subset.write import splits
+from imagenet2012_subset.write import local
 from tests.shared import archives, permissions
 
 FORMATS = pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_space_that_is_not_free_is_not_counted_on(build, tmp_path, monkeypatch):
     with pytest.raises(WriteError, match=r"1,048,576 bytes free, but .* takes") as told:
         build()
     assert "Free " in told.value.remedy
-    assert not list(_folder(tmp_path / "data").glob("*5.0.0*"))
+    assert not list(_folder(tmp_path / "data").glob("[!.]*5.0.0*"))
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_a_disk_that_fills_up_meanwhile(
 ):
     (small_disk / "other_file").write_bytes(bytes(850_000))
     # As if others had written meanwhile what was free at the start.
-    monkeypatch.setattr(splits, "free_bytes", lambda folder: 1 << 40)
+    monkeypatch.setattr(local, "free_bytes", lambda folder: 1 << 40)
     with pytest.raises(WriteError, match="cannot be written") as raised:
         build(
             data_dir=small_disk,
@@ -82,7 +82,7 @@ def test_a_disk_that_fills_up_meanwhile(
             file_format=file_format,
         )
     assert "tfrecord" in raised.value.path or file_format in raised.value.path
-    assert not list(_folder(small_disk).glob("*5.0.0*"))
+    assert not list(_folder(small_disk).glob("[!.]*5.0.0*"))
 
 
 @contextlib.contextmanager
@@ -107,7 +107,7 @@ def test_a_shard_that_the_user_may_not_write_so_long(
     assert "File too large" in str(raised.value)
     assert file_format in raised.value.path
     assert "validation" in raised.value.path
-    assert not list(_folder(tmp_path / "data").glob("*5.0.0*"))
+    assert not list(_folder(tmp_path / "data").glob("[!.]*5.0.0*"))
 
 
 def test_a_read_only_disk(build, small_disk, tmp_path):
@@ -130,4 +130,4 @@ def test_a_folder_that_the_user_may_not_write_to(build, tmp_path, closed):
         build(data_dir=data_dir, download_dir=tmp_path / "downloads")
     assert str(data_dir) in raised.value.path
     assert "data_dir" in raised.value.remedy
-    assert not list(data_dir.rglob("*5.0.0*"))
+    assert not list(data_dir.rglob("[!.]*5.0.0*"))

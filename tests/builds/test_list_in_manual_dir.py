@@ -48,7 +48,7 @@ def _refused(small_data, tmp_path) -> SubsetListError:
     with pytest.raises(SubsetListError) as caught:
         _build(small_data, tmp_path)
     dataset = tmp_path / "data" / "imagenet2012_subset" / "listed"
-    assert not [*dataset.glob("*5.0.0*")]
+    assert not [*dataset.glob("[!.]*5.0.0*")]
     return caught.value
 
 

@@ -1,4 +1,4 @@
-"""A dataset that is there is taken for what is asked only if it was made from that."""
+"""An existing dataset is reused only if it was built from what is requested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import tensorflow_datasets as tfds
 import imagenet2012_subset
 from imagenet2012_subset import SubsetConfig, SubsetListError, WriteError
 from tests.conftest import read_split
-from tests.shared.final_place import contents
+from tests.shared.final_place import contents, names_in
 
 _OVERWRITE = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
 
@@ -112,7 +112,7 @@ def test_a_list_behind_its_url_without_internet(build, web):
     del web.texts["list.txt"]
     again = build(subset_list=web.url("list.txt"))
     assert _names(again) == _names(first)
-    with pytest.raises(WriteError, match="has 6 train images, but 2 are asked for"):
+    with pytest.raises(WriteError, match="has 6 train images, but 2 are requested"):
         build(subset_list=web.url("list.txt"), max_examples_per_split=2)
 
 
@@ -139,7 +139,7 @@ def test_another_number_of_validation_images(build, small_data):
     del small_data.validation[2]  # Number 5.
     small_data.write()
     with pytest.raises(
-        WriteError, match="has 5 validation images, but 4 are asked for"
+        WriteError, match="has 5 validation images, but 4 are requested"
     ) as raised:
         build(validation_images=4)
     assert "max_examples_per_split" in raised.value.remedy
@@ -162,7 +162,11 @@ def test_another_number_of_validation_images(build, small_data):
         ),
         ({"ignore_duplicates": True}, {}, "was built with ignore_duplicates"),
         ({}, {"nondeterministic_order": True}, "has its images in TFDS's order"),
-        ({"nondeterministic_order": True}, {}, "has its images in the archive's order"),
+        (
+            {"nondeterministic_order": True},
+            {},
+            "has its images in the order of the archives",
+        ),
     ],
 )
 def test_other_options(build, made, asked, told):
@@ -200,7 +204,7 @@ def test_options_that_make_no_difference(build, made, asked):
 def test_a_dataset_that_does_not_say_of_which_list_it_is(build):
     folder = pathlib.Path(build().data_path)
     (folder / "metadata.json").unlink()
-    with pytest.raises(WriteError, match="does not say which subset list") as raised:
+    with pytest.raises(WriteError, match="does not record which subset list") as raised:
         build()
     assert f"check {folder} --subset_list" in raised.value.remedy
 
@@ -262,6 +266,7 @@ def test_infos_that_are_cut_off(build, small_data, text):
         ({"ignore_duplicates": True, "num_shards": 2}, None),
     ],
 )
+@pytest.mark.usefixtures("without_locks")
 def test_the_loser_of_a_race(build, other_list, asked, told):
     keywords = dict(asked)
     if keywords.pop("list", None):
@@ -283,7 +288,7 @@ def test_the_loser_of_a_race(build, other_list, asked, told):
         else:
             assert _names(build(**keywords)) == _names(winners[1])
     folder = pathlib.Path(winners[1].data_path)
-    assert [path.name for path in folder.parent.iterdir()] == ["5.0.0"]
+    assert names_in(folder.parent) == ["5.0.0"]
     assert len(_names(winners[1])) == 6
 
 

@@ -1,4 +1,4 @@
-"""A final place, and datasets that come to lie there."""
+"""A final place, and datasets to put there."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ import shutil
 
 from etils import epath
 
+from imagenet2012_subset.prepared.dataset import open_dataset
+from imagenet2012_subset.prepared.provenance import Provenance, ensure_same
 from imagenet2012_subset.tfds_internals import FileFormat
-from imagenet2012_subset.write.made_from import read_made_from
 from imagenet2012_subset.write.prepare import prepare
 
 _Datasets = dict[tuple[int, FileFormat], pathlib.Path]
 
 # By the number of shards of the training split, and the format.
 _datasets: _Datasets = {}
+
+
+def names_in(folder: pathlib.Path) -> list[str]:
+    """Returns what is in a directory, except for the lock of a dataset."""
+    names = os.listdir(folder) if folder.exists() else []
+    return sorted(name for name in names if name != ".5.0.0.lock")
 
 
 def contents(folder: pathlib.Path) -> dict[str, bytes]:
@@ -68,13 +75,16 @@ class Place:
     ) -> None:
         """Does the last step with a dataset that has so many shards."""
         dataset = self._datasets[number, file_format]
-        asked = read_made_from(epath.Path(dataset))
+        requested = Provenance.of(open_dataset(epath.Path(dataset)))
 
-        def build(data_dir, shards_as):
-            del shards_as
+        def ensure_requested(found):
+            ensure_same(requested, Provenance.of(found), found.folder)
+
+        def build(data_dir, num_shards):
+            del num_shards
             return self.copy(number, data_dir, file_format)
 
-        prepare(self.path, file_format, lambda: asked, build, overwrite=overwrite)
+        prepare(self.path, file_format, ensure_requested, build, overwrite=overwrite)
 
     def copy(
         self,
@@ -100,6 +110,6 @@ class Place:
         return number
 
     def beside(self) -> list[str]:
-        if not self.path.parent.exists():
-            return []
-        return sorted(p.name for p in self.path.parent.iterdir() if p != self.path)
+        """Returns what else is beside the final place."""
+        names = names_in(pathlib.Path(self.path.parent))
+        return [name for name in names if name != self.path.name]

@@ -13,8 +13,8 @@ from imagenet2012_subset.plan.shards import SplitPlan, plan_split
 from imagenet2012_subset.sources.discovery import find_source
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.tfds_internals import ShardConfig
+from imagenet2012_subset.write.local import write_splits
 from imagenet2012_subset.write.shard import ShardWriter
-from imagenet2012_subset.write.splits import write_splits
 from tests.shared import archives
 
 NUM_IMAGES = 1000

@@ -1,3 +1,5 @@
+"""How many shards are written at a time, by threads that stop together."""
+
 from __future__ import annotations
 
 import contextlib
@@ -6,28 +8,29 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings, strategies as st
 
-from imagenet2012_subset.write.threads import Progress, StopFlag, Stopped, run_together
-from imagenet2012_subset.write.workers import (
-    ENVIRONMENT_VARIABLE,
+from imagenet2012_subset.write.local import (
+    WORKERS_VARIABLE,
+    Stopped,
     num_workers,
+    progress,
+    run_together,
     workers_within_open_files,
 )
 
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch) -> None:
-    monkeypatch.delenv(ENVIRONMENT_VARIABLE, raising=False)
+    monkeypatch.delenv(WORKERS_VARIABLE, raising=False)
 
 
 def test_an_argument_goes_before_the_environment(monkeypatch):
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, "5")
+    monkeypatch.setenv(WORKERS_VARIABLE, "5")
     assert num_workers(3) == 3
 
 
 def test_the_environment_goes_before_the_cpus(monkeypatch):
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, "1234")
+    monkeypatch.setenv(WORKERS_VARIABLE, "1234")
     assert num_workers() == 1234
 
 
@@ -45,13 +48,13 @@ def test_all_cpus_count_where_the_platform_tells_no_more(monkeypatch, cpus, work
 
 def test_an_empty_variable_is_as_good_as_none(monkeypatch):
     expected = num_workers()
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, "")
+    monkeypatch.setenv(WORKERS_VARIABLE, "")
     assert num_workers() == expected
 
 
 @pytest.mark.parametrize("requested", [0, -1])
 def test_an_argument_that_is_not_positive_is_an_error(requested):
-    with pytest.raises(ValueError, match=f"workers is {requested}: it takes a whole"):
+    with pytest.raises(ValueError, match=f"workers is {requested}: it must be a pos"):
         num_workers(requested)
 
 
@@ -59,8 +62,8 @@ def test_an_argument_that_is_not_positive_is_an_error(requested):
 def test_a_variable_that_is_no_positive_number_is_an_error_that_names_it(
     monkeypatch, given_value
 ):
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, given_value)
-    with pytest.raises(ValueError, match=f"{ENVIRONMENT_VARIABLE} is '{given_value}'"):
+    monkeypatch.setenv(WORKERS_VARIABLE, given_value)
+    with pytest.raises(ValueError, match=f"{WORKERS_VARIABLE} is '{given_value}'"):
         num_workers()
 
 
@@ -88,26 +91,18 @@ def test_a_single_worker_is_always_left():
         assert workers_within_open_files(1) == 1
 
 
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 30), st.integers(1, 8), st.randoms())
-def test_results_are_in_the_order_of_the_tasks(num_tasks, num_threads, random):
-    # Each task waits for one that comes later in a random order, as far as there are
-    # threads for it, so that they do not end in the order in which they start.
-    pauses = [random.random() / 1000 for _ in range(num_tasks)]
-    tasks = [
-        lambda i=i, pause=pause: (threading.Event().wait(pause), i)[1]
-        for i, pause in enumerate(pauses)
-    ]
-    assert run_together(tasks, num_threads, StopFlag()) == list(range(num_tasks))
-
-
 def test_tasks_run_at_the_same_time():
     both = threading.Barrier(2)
-    assert sorted(run_together([both.wait, both.wait], 2, StopFlag())) == [0, 1]
+    run_together([both.wait, both.wait], 2, threading.Event())
+
+
+def _until_stopped(on_record) -> None:
+    while True:
+        on_record()
 
 
 def test_after_an_error_waiting_tasks_never_begin_and_running_ones_are_stopped():
-    stop = StopFlag()
+    stop = threading.Event()
     second_runs = threading.Event()
     begun: list[int] = []
     stopped: list[int] = []
@@ -120,8 +115,7 @@ def test_after_an_error_waiting_tasks_never_begin_and_running_ones_are_stopped()
         begun.append(number)
         second_runs.set()
         try:
-            while True:
-                stop.check()
+            _until_stopped(progress(lambda: None, stop))
         except Stopped:
             stopped.append(number)
             raise
@@ -129,13 +123,13 @@ def test_after_an_error_waiting_tasks_never_begin_and_running_ones_are_stopped()
     tasks = [fail, *(lambda i=i: run_until_stopped(i) for i in range(100))]
     with pytest.raises(OSError, match="disk full"):
         run_together(tasks, 2, stop)
-    # The thread of the task that failed may have taken one more before it was told.
+    # The thread of the task that failed may have taken one more before the stop.
     assert len(begun) <= 2
     assert sorted(stopped) == sorted(begun)
 
 
-def test_the_error_comes_only_once_running_tasks_have_ended():
-    stop = StopFlag()
+def test_the_error_is_raised_only_once_running_tasks_have_ended():
+    stop = threading.Event()
     begun, ended = threading.Event(), threading.Event()
 
     def fail() -> None:
@@ -144,80 +138,60 @@ def test_the_error_comes_only_once_running_tasks_have_ended():
 
     def end_late() -> None:
         begun.set()
-        while True:
-            try:
-                stop.check()
-            except Stopped:
-                threading.Event().wait(0.05)
-                ended.set()
-                raise
+        try:
+            _until_stopped(progress(lambda: None, stop))
+        except Stopped:
+            threading.Event().wait(0.05)
+            ended.set()
+            raise
 
     with pytest.raises(ValueError, match="first"):
         run_together([end_late, fail], 2, stop)
     assert ended.is_set()
 
 
-def test_the_first_error_is_the_one_that_is_raised():
-    stop = StopFlag()
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_first_error_is_the_one_that_is_raised(error):
+    stop = threading.Event()
+    begun = threading.Event()
 
     def fail_when_stopped() -> None:
-        while True:
-            try:
-                stop.check()
-            except Stopped:
-                raise KeyError("a consequence") from None
-
-    def fail() -> None:
-        raise ValueError("the cause")
-
-    with pytest.raises(ValueError, match="the cause"):
-        run_together([fail_when_stopped, fail], 2, stop)
-
-
-def test_an_interrupt_stops_running_tasks():
-    stop = StopFlag()
-    begun = threading.Event()
-    stopped: list[bool] = []
-
-    def interrupt() -> None:
-        begun.wait()
-        raise KeyboardInterrupt
-
-    def run_until_stopped() -> None:
         begun.set()
         try:
-            while True:
-                stop.check()
+            _until_stopped(progress(lambda: None, stop))
         except Stopped:
-            stopped.append(True)
+            raise KeyError("a consequence") from None
 
-    with pytest.raises(KeyboardInterrupt):
-        run_together([run_until_stopped, interrupt], 2, stop)
-    assert stopped == [True]
+    def fail() -> None:
+        begun.wait()
+        raise error("the cause")
+
+    with pytest.raises(error, match="the cause"):
+        run_together([fail_when_stopped, fail], 2, stop)
 
 
 def test_progress_adds_up_from_many_threads():
     total = 0
 
-    def update(amount: int) -> None:
+    def update() -> None:
         nonlocal total
         before = total
         threading.Event().wait(1e-4)  # Lets another thread interfere, if it can.
-        total = before + amount
+        total = before + 1
 
-    stop = StopFlag()
-    progress = Progress(update, stop)
-    tasks = [lambda: [progress(2) for _ in range(20)] for _ in range(8)]
+    stop = threading.Event()
+    on_record = progress(update, stop)
+    tasks = [lambda: [on_record() for _ in range(20)] for _ in range(8)]
     run_together(tasks, 8, stop)
-    assert total == 8 * 20 * 2
+    assert total == 8 * 20
 
 
 def test_progress_ends_a_task_that_should_stop():
-    steps: list[int] = []
-    stop = StopFlag()
-    progress = Progress(steps.append, stop)
-    progress(1)
+    steps: list[None] = []
+    stop = threading.Event()
+    on_record = progress(lambda: steps.append(None), stop)
+    on_record()
     stop.set()
     with pytest.raises(Stopped):
-        progress(2)
-    assert steps == [1]
+        on_record()
+    assert steps == [None]

@@ -1,0 +1,194 @@
+"""Writes the shards of all splits in threads of this process."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+
+from etils import epath
+
+from imagenet2012_subset.errors import WriteError
+from imagenet2012_subset.output import progress_bar
+from imagenet2012_subset.plan.shards import ShardPlan, SplitPlan
+from imagenet2012_subset.prepared.dataset import FRAME_BYTES
+from imagenet2012_subset.sources.source import Source
+from imagenet2012_subset.storage.open_files import more_open_files
+from imagenet2012_subset.storage.paths import free_bytes, is_local
+from imagenet2012_subset.storage.sync import sync_file
+from imagenet2012_subset.write.shard import ShardWriter, unwritable, write_staged
+
+WORKERS_VARIABLE = "IMAGENET2012_SUBSET_WORKERS"
+
+# Features, labels and infos beside the shards.
+_OTHER_FILES_BYTES = 1 << 20
+# Its shard, the one that is being synced, and the files of images that are read ahead.
+_FILES_PER_WORKER = 20
+
+
+class Stopped(Exception):
+    """Ends a task because another one failed, or the user interrupted."""
+
+
+def num_workers(requested: int | None = None) -> int:
+    """Returns how many shards to write at a time.
+
+    That is `requested`, else the environment variable, else the number of usable CPUs.
+
+    Raises:
+      ValueError: if one of them is not a positive integer.
+    """
+    if requested is not None:
+        return _positive(requested, "workers")
+    if given := os.environ.get(WORKERS_VARIABLE):
+        return _positive(given, WORKERS_VARIABLE)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def workers_within_open_files(workers: int) -> int:
+    """Returns how many of the workers can open all their files; at least one."""
+    more = more_open_files()
+    if more is None:
+        return workers
+    return max(1, min(workers, more // _FILES_PER_WORKER))
+
+
+def write_splits(
+    splits: Sequence[SplitPlan], writer: ShardWriter, *, workers: int
+) -> None:
+    """Writes the shards of all splits.
+
+    A shard's bytes follow from its plan alone, so the number of workers and the order
+    in which they finish make no difference.
+
+    Args:
+      splits: what to write, and where.
+      writer: writes a shard.
+      workers: how many shards to write at a time, each in a thread; fewer if the
+        process may not open that many files. While the disk syncs what they wrote, as
+        many other threads write. An interrupt or an error in one thread stops all of
+        them within one image.
+
+    Raises:
+      WriteError: if space is short, before anything is written; or if a shard cannot
+        be written.
+      ArchiveError: if an image is not the one that was planned.
+    """
+    workers = workers_within_open_files(workers)
+    ensure_space(splits, workers)
+    stop = threading.Event()
+    turns = threading.Semaphore(workers)
+    with progress_bar(
+        total=sum(len(split.entries) for split in splits),
+        desc="Writing",
+        unit=" images",
+        leave=False,
+    ) as bar:
+        on_record = progress(bar.update, stop)
+        tasks = []
+        for split in splits:
+            source = split.source
+            tasks += [
+                functools.partial(_write, writer, shard, source, turns, on_record)
+                for shard in split.shards
+            ]
+        run_together(tasks, 2 * workers, stop)
+
+
+def progress(update: Callable[[], object], stop: threading.Event) -> Callable[[], None]:
+    """Returns what a task calls after each image, in any thread.
+
+    It moves the progress bar, and raises `Stopped` once `stop` is set.
+    """
+    lock = threading.Lock()
+
+    def on_record() -> None:
+        if stop.is_set():
+            raise Stopped
+        with lock:
+            update()
+
+    return on_record
+
+
+def run_together(
+    tasks: Sequence[Callable[[], object]], num_threads: int, stop: threading.Event
+) -> None:
+    """Runs all tasks in threads.
+
+    When a task fails or the user interrupts, `stop` is set, waiting tasks are
+    cancelled, and the error is raised once the running ones have ended. Threads, unlike
+    processes, need no `if __name__ == "__main__"` and work in a notebook.
+    """
+    pool = concurrent.futures.ThreadPoolExecutor(num_threads)
+    try:
+        futures = [pool.submit(task) for task in tasks]
+        for future in concurrent.futures.as_completed(futures):
+            future.result()
+    finally:
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def ensure_space(splits: Sequence[SplitPlan], workers: int = 1) -> None:
+    """Checks that the disk has space for all shards.
+
+    For a bucket, it needs space for the shards that are written at a time.
+
+    Raises:
+      WriteError: if it does not.
+    """
+    sizes = [
+        int(shard.record_sizes.sum()) + FRAME_BYTES * len(shard.entries)
+        for split in splits
+        for shard in split.shards
+    ]
+    folder = epath.Path(splits[0].template.data_dir)
+    remedy = "or use another data_dir"
+    if not is_local(folder):
+        folder = epath.Path(tempfile.gettempdir())
+        sizes = sorted(sizes)[-workers:]
+        remedy = "or set TMPDIR to a directory on another disk"
+    needed = sum(sizes) + _OTHER_FILES_BYTES
+    free = free_bytes(folder)
+    if free is not None and free < needed:
+        raise WriteError(
+            folder,
+            f"has {free:,} bytes free, but the dataset takes {needed:,}",
+            f"Free {needed - free:,} bytes, {remedy}",
+        )
+
+
+def _write(
+    writer: ShardWriter,
+    shard: ShardPlan,
+    source: Source,
+    turns: threading.Semaphore,
+    on_record: Callable[[], None],
+) -> None:
+    if not is_local(shard.path):
+        with turns:
+            write_staged(writer, shard, source, on_record)
+        return
+    with turns:
+        files = writer.write(shard, source, on_record)
+    try:
+        for file in files:
+            sync_file(file)
+    except OSError as error:
+        raise unwritable(shard.path, str(error)) from error
+
+
+def _positive(value: int | str, where: str) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"{where} is {value!r}: it must be a positive integer")
+    return number

@@ -1,0 +1,159 @@
+"""A dataset's final place: taken by a whole dataset, or left as it was.
+
+A build writes in a staging directory beside the final place. A dataset that is whole
+and synced is moved on by renaming, which is atomic:
+
+    final place          staging directory
+    -----------          -----------------
+    old                  new (whole, synced)
+    -                    new, replaced (the old one)
+    new                  replaced
+    new                  -
+
+So at each moment one whole dataset is in the final place, or can go back there: in the
+second line, which lasts from one rename to the next, the staging directory has both the
+new dataset and the old one. The next build that finds that and an empty final place
+puts the old one back. Nothing is ever deleted in the final place, only in staging
+directories, and a dataset that is being deleted is never beside a new one. Exchanging
+the two in one call would save the second line, but macOS, network and layered file
+systems lack that call.
+
+Builds of the same dataset take turns (`lock`). Without locks, renaming still keeps the
+final place whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import uuid
+from collections.abc import Iterator
+
+from absl import logging
+from etils import epath
+
+from imagenet2012_subset.storage.sync import sync_names
+from imagenet2012_subset.tfds_internals import INCOMPLETE_PREFIX
+
+_REPLACED = "replaced"
+
+
+@contextlib.contextmanager
+def staging_directory(final: epath.Path) -> Iterator[epath.Path]:
+    """Creates a staging directory beside the final place, and removes it at the end.
+
+    Used as a `data_dir`, it is where TFDS puts the new dataset. After an error or an
+    interrupt, a dataset that was being replaced is put back first.
+
+    Args:
+      final: the final place, `<data_dir>/<dataset>/<config>/<version>`.
+    """
+    name = f"{INCOMPLETE_PREFIX}{uuid.uuid4().hex}_{final.name}"
+    staging = final.parent / name
+    staging.mkdir(parents=True)
+    try:
+        yield staging
+    except BaseException:
+        _put_back_from(staging, final)
+        _remove(staging)
+        raise
+    _remove(staging)
+
+
+def put_in_place(staging: epath.Path, final: epath.Path, *, replace: bool) -> bool:
+    """Moves a staged dataset, which is whole and synced, into its final place.
+
+    Args:
+      staging: the staging directory.
+      final: the final place.
+      replace: whether to replace what is there. A link is replaced as a link; what it
+        points to stays.
+
+    Returns:
+      Whether it was moved. If not, something is in the final place.
+
+    Raises:
+      OSError: if renaming fails for another reason.
+    """
+    if replace:
+        with contextlib.suppress(FileNotFoundError):
+            final.rename(staging / _REPLACED)
+    if not _renamed(_staged_dataset(staging, final), final):
+        return False
+    try:
+        sync_names(final.parent)
+    except OSError as error:
+        logging.warning("%s is in place, but not synced (%s)", final, error)
+    return True
+
+
+def put_back(final: epath.Path) -> None:
+    """Puts back the dataset that a killed build was replacing, if there is one."""
+    for staging in staging_directories(final):
+        _put_back_from(staging, final)
+
+
+def remove_leftovers(final: epath.Path) -> None:
+    """Removes the staging directories of killed builds; the caller holds the lock."""
+    for staging in staging_directories(final):
+        if _remove(staging):
+            logging.warning("Removed %s, which a killed build left behind", staging)
+
+
+def staging_directories(final: epath.Path) -> list[epath.Path]:
+    """Returns the staging directories of all builds, running or killed."""
+    if not final.parent.exists():
+        return []
+    return sorted(
+        path
+        for path in final.parent.iterdir()
+        if path.name.startswith(INCOMPLETE_PREFIX)
+        and path.name.endswith(f"_{final.name}")
+    )
+
+
+def _staged_dataset(staging: epath.Path, final: epath.Path) -> epath.Path:
+    """Returns where TFDS puts a dataset whose `data_dir` is the staging directory."""
+    return staging.joinpath(*final.parts[-3:])
+
+
+def _put_back_from(staging: epath.Path, final: epath.Path) -> None:
+    try:
+        if not _staged_dataset(staging, final).exists():
+            return
+        # Version 1.1 numbered them; the last one is the one that was in place last.
+        replaced = sorted(
+            (path for path in staging.iterdir() if path.name.startswith(_REPLACED)),
+            key=lambda path: (len(path.name), path.name),
+        )
+        if not replaced or not _renamed(replaced[-1], final):
+            return
+    except (FileNotFoundError, PermissionError):  # It may be another user's.
+        return
+    sync_names(final.parent)
+    logging.warning(
+        "A build that was replacing %s ended early: the old dataset is back", final
+    )
+
+
+def _renamed(source: epath.Path, target: epath.Path) -> bool:
+    """Renames `source`; returns False if `target` exists."""
+    try:
+        source.rename(target)
+    except (FileExistsError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        return False
+    return True
+
+
+def _remove(staging: epath.Path) -> bool:
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            staging.rmtree()
+    except OSError as error:
+        logging.warning("%s can be deleted, but still exists (%s)", staging, error)
+        return False
+    return True

@@ -1,0 +1,139 @@
+"""One build at a time of each dataset, whatever happens to the one that builds."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+
+import pytest
+from etils import epath
+
+from imagenet2012_subset.write.lock import locked
+from tests.shared import permissions
+
+_fork = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def final(tmp_path) -> epath.Path:
+    return epath.Path(tmp_path) / "5.0.0"
+
+
+@pytest.fixture
+def holder(final):
+    """A process that holds the lock until it is killed."""
+    held = _fork.Event()
+
+    def hold() -> None:
+        with locked(final):
+            held.set()
+            time.sleep(600)
+
+    process = _fork.Process(target=hold)
+    process.start()
+    assert held.wait(60)
+    yield process
+    process.kill()
+    process.join()
+
+
+def test_the_lock_is_free_after_each_build(final):
+    for _ in range(2):
+        with locked(final) as is_locked:
+            assert is_locked
+    assert not os.listdir(final.parent)
+
+
+def test_waiting_is_logged_once_with_the_process_that_builds(final, holder, caplog):
+    threading.Timer(0.5, holder.kill).start()
+    with locked(final) as is_locked:
+        assert is_locked
+    (record,) = caplog.records
+    who = f"process {holder.pid} on {socket.gethostname()}"
+    assert record.getMessage() == f"Waiting for {who}, which builds {final}"
+
+
+def test_a_killed_process_leaves_no_lock(final, holder, caplog):
+    holder.kill()
+    holder.join()
+    with locked(final) as is_locked:
+        assert is_locked
+    assert not caplog.records
+
+
+def test_waiting_can_be_interrupted(final, holder):
+    started = _fork.Event()
+
+    def wait() -> None:
+        started.set()
+        try:
+            with locked(final):
+                os._exit(1)
+        except KeyboardInterrupt:
+            os._exit(42)
+
+    waiting = _fork.Process(target=wait)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    waiting.start()
+    assert started.wait(60)
+    time.sleep(0.5)
+    os.kill(waiting.pid, signal.SIGINT)
+    waiting.join(60)
+    assert waiting.exitcode == 42
+
+
+def test_builds_take_turns(final):
+    """Also those that waited for a lock file that is gone by the time they get it."""
+    inside = []
+    most = []
+
+    def build() -> None:
+        for _ in range(10):
+            with locked(final):
+                inside.append(None)
+                time.sleep(0.002)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=build) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 60
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_one_warning(final, monkeypatch, caplog, code):
+    def unsupported(descriptor, operation):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with locked(final) as is_locked:
+        assert not is_locked
+    (record,) = caplog.records
+    assert "do not build it in several processes" in record.getMessage()
+
+
+def test_a_disk_error_is_not_taken_for_a_missing_feature(final, monkeypatch):
+    def fail(descriptor, operation):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(OSError, match="Input/output error"), locked(final):
+        pass
+
+
+def test_a_lock_file_of_another_user(final):
+    path = final.parent / ".5.0.0.lock"
+    path.write_text("1 on elsewhere")
+    os.chmod(path, 0o444)
+    with permissions.counted(), locked(final) as is_locked:
+        assert is_locked
+        assert path.read_text() == "1 on elsewhere"
