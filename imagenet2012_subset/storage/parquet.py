@@ -46,7 +46,7 @@ def open_parquet(
                 )
                 raise ArchiveError(path, problem, remedy)
             yield file
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         problem = f"is cut off, damaged or not a parquet file ({first_line(error)})"
         raise ArchiveError(path, problem, remedy) from error
 

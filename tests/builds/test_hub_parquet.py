@@ -24,42 +24,19 @@ from imagenet2012_subset.storage.open import find_files
 from imagenet2012_subset.storage.spool import Spool
 from tests.shared import faults, forms
 
-_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_SCHEMA = pa.schema([("image", _IMAGE), ("label", pa.int64())])
-
-
-def _rows(images):
-    """Returns the hub's rows of images, given as (name, data)."""
-    return [
-        {
-            "image": {"bytes": data, "path": forms.appended(name)},
-            "label": names.wnids().index(names.wnid(name)),
-        }
-        for name, data in images
-    ]
-
 
 def _training_rows(small_data):
     """Returns the rows in an order that differs from the tar's."""
     images = list(forms.images(small_data))
-    return _rows(images[1::2] + images[::2])
-
-
-def _write(folder, split, rows, num_files=3, schema=_SCHEMA):
-    """Writes consecutive rows into each file, two of them into each row group."""
-    folder.mkdir(parents=True, exist_ok=True)
-    in_file = -(-len(rows) // num_files)
-    for number in range(num_files):
-        path = folder / f"{split}-{number:05d}-of-{num_files:05d}.parquet"
-        part = rows[number * in_file : (number + 1) * in_file]
-        table = pa.Table.from_pylist(part, schema)
-        parquet.write_table(table, path, row_group_size=2)
+    return forms.hub_rows(images[1::2] + images[::2])
 
 
 def _write_both(small_data, folder):
-    _write(folder, "train", _training_rows(small_data))
-    _write(folder, "validation", _rows(small_data.validation), num_files=2)
-    _write(folder, "test", [{"image": None, "label": -1}])
+    forms.write_parquet(folder, "train", _training_rows(small_data))
+    forms.write_parquet(
+        folder, "validation", forms.hub_rows(small_data.validation), num_files=2
+    )
+    forms.write_parquet(folder, "test", [{"image": None, "label": -1}])
 
 
 @pytest.fixture
@@ -134,7 +111,7 @@ def test_paths_without_an_appended_wnid(rule, small_data, hub):
     for row in rows:
         stem, _, _ = row["image"]["path"].rpartition("_")
         row["image"]["path"] = f"some/folder/{stem}.JPEG"
-    _write(hub, "train", rows)
+    forms.write_parquet(hub, "train", rows)
     rule.builds(manual_dir=hub)
 
 
@@ -148,7 +125,7 @@ def test_files_of_the_datasets_library(rule, small_data, tmp_path):
     )
     splits = {
         "train": (_training_rows(small_data), 294),
-        "validation": (_rows(small_data.validation), 14),
+        "validation": (forms.hub_rows(small_data.validation), 14),
     }
     for split, (rows, total) in splits.items():
         dataset = datasets.Dataset.from_list(rows, features=features)
@@ -176,6 +153,16 @@ def test_row_groups_without_a_listed_image_are_not_read(rule, small_data, hub):
     rule.builds(manual_dir=hub)
     small_data.subset_list.write_text(row_names[0] + "\n")
     rule.refuses(str(path), "is cut off, damaged", manual_dir=hub)
+
+
+@pytest.mark.parametrize("num_rows", [1, 3])
+def test_row_groups_are_decoded_in_several_batches(rule, hub, monkeypatch, num_rows):
+    for path in hub.glob("train-*"):
+        table = parquet.read_table(path)
+        parquet.write_table(table, path, row_group_size=4)
+        assert parquet.read_metadata(path).num_row_groups == 1
+    monkeypatch.setattr("imagenet2012_subset.storage.parquet._BATCH_ROWS", num_rows)
+    rule.builds(manual_dir=hub)
 
 
 def _damage_images(path):
@@ -211,16 +198,16 @@ _ROW_FAULTS = {
 def test_a_row_that_is_wrong(rule, small_data, hub, problem):
     rows = _training_rows(small_data)
     rows[7] |= _ROW_FAULTS[problem]
-    _write(hub, "train", rows)
+    forms.write_parquet(hub, "train", rows)
     path = hub / "train-00001-of-00003.parquet"
     rule.refuses(str(path), "row 3 ", problem.strip(), manual_dir=hub)
 
 
 @pytest.mark.parametrize("number", ["00050001", "00000000"])
 def test_a_validation_image_that_does_not_exist(rule, small_data, hub, number):
-    rows = _rows(small_data.validation)
+    rows = forms.hub_rows(small_data.validation)
     rows[4]["image"]["path"] = f"ILSVRC2012_val_{number}.JPEG"
-    _write(hub, "validation", rows, num_files=2)
+    forms.write_parquet(hub, "validation", rows, num_files=2)
     path = hub / "validation-00001-of-00002.parquet"
     problem = "row 1 has the path", "names no image of"
     rule.refuses(str(path), *problem, manual_dir=hub)
@@ -229,7 +216,7 @@ def test_a_validation_image_that_does_not_exist(rule, small_data, hub, number):
 def test_an_image_that_occurs_twice(rule, small_data, hub):
     rows = _training_rows(small_data)
     rows.append(rows[6])
-    _write(hub, "train", rows)
+    forms.write_parquet(hub, "train", rows)
     name = small_data.listed[-1]
     assert rows[6]["image"]["path"] == forms.appended(name)
     rule.refuses(
@@ -243,7 +230,7 @@ def test_an_image_that_occurs_twice(rule, small_data, hub):
 def test_an_image_that_is_missing(rule, small_data, hub):
     rows = _training_rows(small_data)
     del rows[6]
-    _write(hub, "train", rows)
+    forms.write_parquet(hub, "train", rows)
     problem = "is missing 1 of 6 images", "3 parquet files with 11 images"
     rule.refuses(str(hub), *problem, small_data.listed[-1], manual_dir=hub)
 
@@ -254,7 +241,7 @@ def test_an_image_that_is_missing(rule, small_data, hub):
 def test_a_row_without_the_image(rule, small_data, hub, data, problem):
     rows = _training_rows(small_data)
     rows[6]["image"]["bytes"] = data
-    _write(hub, "train", rows)
+    forms.write_parquet(hub, "train", rows)
     path = hub / "train-00001-of-00003.parquet"
     rule.refuses(str(path), "row 2 ", problem, manual_dir=hub)
 
@@ -292,12 +279,16 @@ def _pointer(path):
     path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
 
 
+def _damaged_name(path):
+    path.write_bytes(path.read_bytes().replace(b"bytes", b"\xffytes"))
+
+
 def _folder(path):
     path.unlink()
     path.mkdir()
 
 
-@pytest.mark.parametrize("fault", [_cut, _empty, _pointer, _folder])
+@pytest.mark.parametrize("fault", [_cut, _empty, _pointer, _damaged_name, _folder])
 def test_what_is_not_a_parquet_file(rule, hub, fault):
     path = hub / "train-00001-of-00003.parquet"
     fault(path)
@@ -306,7 +297,7 @@ def test_what_is_not_a_parquet_file(rule, hub, fault):
 
 def test_files_of_another_dataset(rule, hub):
     schema = pa.schema([("image", pa.binary()), ("label", pa.int64())])
-    _write(hub, "train", [{"image": b"", "label": 0}], 1, schema)
+    forms.write_parquet(hub, "train", [{"image": b"", "label": 0}], 1, schema)
     for path in hub.glob("train-*-of-00003*"):
         path.unlink()
     problem = "has the columns image, label, not image.bytes, image.path, label"
@@ -319,8 +310,12 @@ def test_without_pyarrow(rule, hub, monkeypatch):
     assert isinstance(error, ManualDirError)
 
 
+def _source(hub):
+    return HubParquet(find_parquet_files(hub, TRAINING), TRAINING)
+
+
 def _staged(small_data, hub, directory):
-    source = HubParquet(find_parquet_files(hub, TRAINING), TRAINING)
+    source = _source(hub)
     return source, source.stage(
         source.look_up(small_data.listed), epath.Path(directory)
     )
@@ -354,7 +349,7 @@ def test_a_copy_that_is_damaged(small_data, hub, tmp_path):
 
 @pytest.mark.parametrize("same_size", [True, False])
 def test_a_file_that_changes_before_it_is_copied(small_data, hub, tmp_path, same_size):
-    source = HubParquet(find_parquet_files(hub, TRAINING), TRAINING)
+    source = _source(hub)
     entries = source.look_up(small_data.listed)
     path = hub / "train-00001-of-00003.parquet"
     content = path.read_bytes()
@@ -391,7 +386,17 @@ def test_short_writes_are_continued(rule, hub, monkeypatch):
     rule.builds(manual_dir=hub)
 
 
-def test_an_interrupt_leaves_nothing(small_data, hub, tmp_path, monkeypatch):
+def test_an_interrupted_build_leaves_nothing(build, hub, tmp_path, monkeypatch):
+    def append(spool, data):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Spool, "append", append)
+    with pytest.raises(KeyboardInterrupt):
+        build(manual_dir=hub)
+    faults.assert_nothing_built(tmp_path / "data")
+
+
+def test_an_interrupt_ends_the_other_threads(small_data, hub, tmp_path, monkeypatch):
     class Bar:
         def __enter__(self):
             return self

@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import pathlib
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
 
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
@@ -109,6 +113,57 @@ def validation_appended(where: str) -> Form:
     return lay_out
 
 
+_HUB_SCHEMA = pa.schema(
+    [
+        ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        ("label", pa.int64()),
+    ]
+)
+
+
+def hub_rows(images: Iterable[tuple[str, bytes]]) -> list[dict[str, Any]]:
+    """Returns the rows that the Hugging Face hub's parquet files have of images."""
+    return [
+        {
+            "image": {"bytes": data, "path": appended(name)},
+            "label": names.wnids().index(names.wnid(name)),
+        }
+        for name, data in images
+    ]
+
+
+def write_parquet(
+    folder: pathlib.Path,
+    split: str,
+    rows: Sequence[dict[str, Any]],
+    num_files: int = 3,
+    schema: pa.Schema = _HUB_SCHEMA,
+) -> None:
+    """Writes consecutive rows into each file, two of them into each row group."""
+    folder.mkdir(parents=True, exist_ok=True)
+    in_file = -(-len(rows) // num_files)
+    for number in range(num_files):
+        path = folder / f"{split}-{number:05d}-of-{num_files:05d}.parquet"
+        part = list(rows[number * in_file : (number + 1) * in_file])
+        table = pa.Table.from_pylist(part, schema)
+        parquet.write_table(table, path, row_group_size=2)
+
+
+def training_parquet(where: str) -> Form:
+    def lay_out(data: SmallData, folder: pathlib.Path) -> None:
+        shuffled = sorted(images(data), key=lambda image: image[1])
+        write_parquet(folder / where, "train", hub_rows(shuffled))
+
+    return lay_out
+
+
+def validation_parquet(where: str) -> Form:
+    def lay_out(data: SmallData, folder: pathlib.Path) -> None:
+        write_parquet(folder / where, "validation", hub_rows(data.validation))
+
+    return lay_out
+
+
 def linked(form: Form, where: str) -> Form:
     """The form elsewhere, and in the folder a link to it."""
 
@@ -138,6 +193,8 @@ TRAINING_FORMS: Mapping[str, Form] = {
         *(f"data/train_images_{number}" for number in range(5))
     ),
     "wnid appended, sorted": training_appended_sorted,
+    "parquet files": training_parquet("data"),
+    "parquet files in the folder itself": training_parquet(""),
     "a link": linked(training_tree("train"), "train"),
     "a link to synset tars": linked(synset_tars("train"), "train"),
 }
@@ -155,6 +212,8 @@ VALIDATION_FORMS: Mapping[str, Form] = {
     "wnid appended": validation_appended("val"),
     "wnid appended, as extracted": validation_appended(""),
     "wnid appended, in a folder": validation_appended("data/val_images"),
+    "parquet files": validation_parquet("data"),
+    "parquet files in the folder itself": validation_parquet(""),
     "a link": linked(validation_flat("val"), "val"),
 }
 
