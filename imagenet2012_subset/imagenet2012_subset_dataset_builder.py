@@ -45,6 +45,7 @@ from imagenet2012_subset.tfds_internals import (
     is_replaced,
     save_default_config_name,
     tree,
+    without_bucket,
 )
 from imagenet2012_subset.version import __version__
 from imagenet2012_subset.write.beam import write_splits_on_beam
@@ -335,17 +336,21 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         return self.builder_config_name not in self.builder_configs
 
     def _info(self) -> tfds.core.DatasetInfo:
-        return self.dataset_info_from_configs(
-            features=tfds.features.FeaturesDict(
-                {
-                    "file_name": tfds.features.Text(),
-                    "image": tfds.features.Image(),
-                    "label": tfds.features.ClassLabel(names_file=names.wnids_file()),
-                }
-            ),
-            supervised_keys=("image", "label"),
-            metadata=tfds.core.MetadataDict() if self._has_own_list else None,
-            homepage="http://image-net.org/",
+        return without_bucket(
+            self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(
+                    {
+                        "file_name": tfds.features.Text(),
+                        "image": tfds.features.Image(),
+                        "label": tfds.features.ClassLabel(
+                            names_file=names.wnids_file()
+                        ),
+                    }
+                ),
+                supervised_keys=("image", "label"),
+                metadata=tfds.core.MetadataDict() if self._has_own_list else None,
+                homepage="http://image-net.org/",
+            )
         )
 
     def _split_generators(

@@ -17,6 +17,7 @@ from tensorflow_datasets.core.dataset_builder import (
     _save_default_config_name as save_default_config_name,
 )
 from tensorflow_datasets.core.dataset_info import (
+    DatasetInfo,
     write_dataset_info_proto as write_info_file,
 )
 from tensorflow_datasets.core.download import DownloadManager
@@ -64,6 +65,7 @@ __all__ = [
     "save_default_config_name",
     "tqdm",
     "tree",
+    "without_bucket",
     "without_manual_dir",
     "write_index_file",
     "write_info_file",
@@ -88,6 +90,17 @@ def is_replaced(method: Any) -> bool:
 
 
 _BUILDER_MODULE = "tensorflow_datasets.core.dataset_builder"
+
+
+def without_bucket(info: DatasetInfo) -> DatasetInfo:
+    """Keeps an info from looking itself up in TFDS's bucket.
+
+    Every builder does that before its dataset exists. TFDS 4.9.7 imports TensorFlow and
+    connects to Google for it, and every release leaves a temporary directory behind.
+    """
+    info.initialize_from_bucket = lambda: None
+    return info
+
 
 # Methods of `tfds.core.GeneratorBasedBuilder` that the builder calls or replaces.
 BUILDER_METHODS = (

@@ -58,7 +58,8 @@ def test_array_record_is_built_and_read_without_tensorflow(small_data, tmp_path)
     small_data.write()
     small_data.subset_list.write_text("\n".join([*small_data.listed, _CMYK, _PNG]))
     top = str(pathlib.Path(__file__).parents[2])
-    data_dir = tmp_path / "data"
+    data_dir, temporary = tmp_path / "data", tmp_path / "temporary"
+    temporary.mkdir()
     child = subprocess.run(
         [
             sys.executable,
@@ -70,6 +71,7 @@ def test_array_record_is_built_and_read_without_tensorflow(small_data, tmp_path)
         ],
         env={
             **os.environ,
+            "TMPDIR": str(temporary),
             "PYTHONPATH": os.pathsep.join([top, os.environ.get("PYTHONPATH", "")]),
         },
         capture_output=True,
@@ -81,3 +83,4 @@ def test_array_record_is_built_and_read_without_tensorflow(small_data, tmp_path)
     stored = dict(line.split() for line in lines if line.count(" ") == 1)
     assert bytes.fromhex(stored[_CMYK]) == tfds.core.utils.jpeg_cmyk_to_rgb(cmyk)
     assert bytes.fromhex(stored[_PNG]) == tfds.core.utils.png_to_jpeg(png)
+    assert not list(temporary.iterdir())

@@ -91,6 +91,11 @@ def test_example_is_a_copy_of_the_one_of_tensorflow():
     )
 
 
+def test_builder_looks_itself_up_by_the_method_that_is_switched_off():
+    source = inspect.getsource(tfds.core.DatasetBuilder.__init__)
+    assert "self.info.initialize_from_bucket()" in source
+
+
 def test_names_of_files():
     assert tfds_internals.CHECKSUMS_FILENAME == "checksums.tsv"
     assert tfds_internals.INCOMPLETE_PREFIX == "incomplete."
