@@ -20,6 +20,10 @@ from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Origina
 from imagenet2012_subset.sources.advice import Advice, describe_file, why_not_tar
 from imagenet2012_subset.sources.hub_parquet import HubParquet, find_parquet_files
 from imagenet2012_subset.sources.image_folders import ImageFolders, Layout, layouts_of
+from imagenet2012_subset.sources.prepared_imagenet import (
+    find_prepared,
+    prepared_versions,
+)
 from imagenet2012_subset.sources.source import Found, Source
 from imagenet2012_subset.sources.synset_tars import SYNSET_TAR, SynsetTars
 from imagenet2012_subset.sources.tar_archive import TarArchive
@@ -116,6 +120,7 @@ def find_sources(
     manual_dir: epath.Path,
     index_folder: epath.Path | None = None,
     on_choice: Callable[[str], object] = lambda line: None,
+    data_dir: epath.Path | None = None,
 ) -> Sources:
     """Opens what a folder contains of each split; reads no image.
 
@@ -123,11 +128,17 @@ def find_sources(
       manual_dir: the folder.
       index_folder: where the indices of archives are saved; None saves nothing.
       on_choice: called with a line that says which of the existing forms is used.
+      data_dir: where TFDS may have prepared `imagenet2012`. It is used if the folder
+        contains neither split.
 
     Raises:
       ManualDirError: if a split is missing, or something else is in its place.
       ArchiveError: if an archive cannot be opened.
     """
+    if data_dir and prepared_versions(data_dir):
+        each = (_find(manual_dir, one) for one in (TRAINING, VALIDATION))
+        if not any(found.has_images for found in itertools.chain(*each)):
+            manual_dir = data_dir
     training, validation = choices = tuple(
         choose_source(manual_dir, one, index_folder) for one in (TRAINING, VALIDATION)
     )
@@ -174,13 +185,20 @@ def choose_source(
         raise
 
 
-def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> epath.Path:
+def manual_dir_of(
+    dl_manager: tfds.download.DownloadManager, data_dir: epath.Path | None = None
+) -> epath.Path:
     """Returns the folder that users fill by hand.
+
+    If it does not exist or is empty, returns the `data_dir` if TFDS has prepared
+    `imagenet2012` there.
 
     Raises:
       ManualDirError: if it does not exist, is empty or cannot be listed.
     """
     path = asked_manual_dir(dl_manager)
+    if data_dir and _is_empty(path) and prepared_versions(data_dir):
+        return data_dir
     if path is None:
         raise ManualDirError("manual_dir", "is not given", _HOW_TO_GET)
     if not is_local(path):  # Archives in a bucket are looked up by name.
@@ -196,6 +214,15 @@ def manual_dir_of(dl_manager: tfds.download.DownloadManager) -> epath.Path:
         ) from error
     except AssertionError as error:
         raise ManualDirError(path, "is empty", _HOW_TO_GET) from error
+
+
+def _is_empty(folder: epath.Path | None) -> bool:
+    if folder is None or not is_local(folder):
+        return folder is None
+    try:
+        return not any(folder.iterdir())
+    except OSError as error:
+        return error.errno == errno.ENOENT
 
 
 def _find(
@@ -339,6 +366,7 @@ FORMS: tuple[Form, ...] = (
     _archives,
     _extracted,
     _hub_parquet,
+    find_prepared,
 )
 
 

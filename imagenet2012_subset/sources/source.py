@@ -85,6 +85,13 @@ class Entries:
             table = table.take(used)
         return Entries(table, names, files.astype(np.int32), *others)
 
+    def named(self, names: Sequence[str]) -> Entries:
+        """Returns the entries that have one of these names."""
+        wanted = {name.encode("ascii") for name in names}
+        return self.take(
+            [i for i, name in enumerate(self.names.tolist()) if name in wanted]
+        )
+
     @classmethod
     def from_columns(
         cls,

@@ -177,11 +177,7 @@ class TarArchive(Source):
         return SEE_DAMAGE
 
     def look_up(self, names: Sequence[str]) -> Entries:
-        entries = self.index.entries
-        wanted = {name.encode("ascii") for name in names}
-        return entries.take(
-            [i for i, name in enumerate(entries.names.tolist()) if name in wanted]
-        )
+        return self.index.entries.named(names)
 
     def read_images(self, entries: Entries) -> Iterator[bytes]:
         # The header is read together with its image, so that a wrong index or a changed
