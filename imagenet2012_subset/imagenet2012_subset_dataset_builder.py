@@ -68,13 +68,11 @@ class _Staging:
     """What a builder knows about the build whose `data_dir` is a staging directory.
 
     Attributes:
-      data_dir: the user's own.
       scratch_dir: for temporary files of a source; removed after the build.
       num_shards: how many shards each split must have, where that is given.
       shards_in: where shards are written, if not beside the other files: in a bucket.
     """
 
-    data_dir: epath.Path | None = None
     scratch_dir: epath.Path | None = None
     num_shards: Mapping[str, int] = dataclasses.field(default_factory=dict)
     shards_in: epath.Path | None = None
@@ -136,6 +134,8 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         self._options = tfds.download.DownloadConfig()
         self._staging: _Staging | None = None
         super().__init__(**kwargs)
+        # A copy of this builder that writes to a staging directory keeps it.
+        self._final_data_dir: epath.Path = self.data_dir_root
         # TFDS pickles this state.
         self._original_state.update(workers=workers, file_format=file_format)
         self._file_format = FileFormat.from_value(file_format or self.info.file_format)
@@ -329,9 +329,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         scratch_dir = data_dir / "scratch"
         scratch_dir.mkdir()
         shards_in = None if is_local(self.data_path) else self.data_path
-        staged._staging = _Staging(
-            self.data_dir_root, scratch_dir, num_shards, shards_in
-        )
+        staged._staging = _Staging(scratch_dir, num_shards, shards_in)
         staged.info.set_file_format(self._file_format)
         return staged
 
@@ -425,14 +423,11 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         """Prints nothing: the dataset is not in its final place yet."""
 
     def _find(self, dl_manager: tfds.download.DownloadManager) -> Sources:
-        data_dir = self.data_dir_root
-        if self._staging and self._staging.data_dir:
-            data_dir = self._staging.data_dir
         return find_sources(
-            manual_dir_of(dl_manager, data_dir),
+            manual_dir_of(dl_manager, self._final_data_dir),
             index_folder=folder_in(dl_manager.download_dir),
             on_choice=say,
-            data_dir=data_dir,
+            data_dir=self._final_data_dir,
         )
 
     def _choose(

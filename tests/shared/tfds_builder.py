@@ -1,4 +1,4 @@
-"""TFDS's own builder of the dataset, as the oracle of what is right."""
+"""TFDS's own builders, as the oracle of what is right."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core import registered
 
 with registered.skip_registration():
+    from tensorflow_datasets.datasets.imagenet2012 import imagenet2012_dataset_builder
     from tensorflow_datasets.datasets.imagenet2012_subset import (
         imagenet2012_subset_dataset_builder,
     )
@@ -35,4 +36,22 @@ def build(
                 manual_dir=manual_dir, **download_config
             )
         )
+    return builder
+
+
+def build_imagenet(
+    manual_dir: pathlib.Path,
+    data_dir: pathlib.Path,
+    file_format: str,
+    **download_config: Any,
+) -> tfds.core.DatasetBuilder:
+    """Prepares the whole `imagenet2012` with TFDS's builder."""
+    builder = imagenet2012_dataset_builder.Builder(
+        data_dir=data_dir, file_format=file_format
+    )
+    builder.download_and_prepare(
+        download_config=tfds.download.DownloadConfig(
+            manual_dir=manual_dir, **download_config
+        )
+    )
     return builder
