@@ -1,22 +1,41 @@
-"""What is said of a folder that has something else in an archive's place."""
+"""What a folder contains of a split, and what an error about it advises."""
 
 from __future__ import annotations
 
-import codecs
+import gzip
+import io
+import os
+import pathlib
+import pickle
+import zipfile
 
+import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from etils import epath
 
-from imagenet2012_subset import ManualDirError
+from imagenet2012_subset import ArchiveError, ManualDirError
+from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
 from imagenet2012_subset.sources.discovery import (
+    Choice,
     choose_source,
     find_source,
     find_sources,
 )
+from imagenet2012_subset.storage.paths import supported
+from imagenet2012_subset.subset.select import select_training, select_validation
 from tests.shared import archives
+from tests.units.test_file_types import LFS_POINTER, S3_ERROR
 
 TAR = TRAINING.file_name
+IMAGE = "n01440764_1.JPEG"
+TRAINING_TAR = archives.training_tar({"n01440764": [(IMAGE, b"1")]})
+VALIDATION_TAR = archives.tar_bytes([(archives.validation_name(1), b"1")])
+TASK_3_TAR = archives.training_tar({wnid: [] for wnid in names.wnids()[151:271]})
+TEST_TAR = archives.tar_bytes([("test/ILSVRC2012_test_00000001.JPEG", b"1")])
+APPLE_DOUBLE = b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(4000)
 
 
 @pytest.fixture
@@ -24,121 +43,280 @@ def manual_dir(tmp_path):
     return epath.Path(tmp_path)
 
 
-def _problem(manual_dir: epath.Path) -> str:
+def _error(manual_dir: epath.Path, original=TRAINING) -> ManualDirError:
     with pytest.raises(ManualDirError) as caught:
-        choose_source(manual_dir, TRAINING)
-    assert caught.value.path == str(manual_dir / TAR)
-    assert TRAINING.how_to_get in caught.value.remedy
-    return caught.value.problem
+        choose_source(manual_dir, original)
+    assert caught.value.path == str(manual_dir / original.file_name)
+    return caught.value
+
+
+def _write(path: epath.Path, content: bytes = b"1") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _zip(name: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(name, b"x")
+    return stream.getvalue()
+
+
+def _npz() -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, images=np.zeros((2, 3)))
+    return stream.getvalue()
+
+
+def _parquet() -> bytes:
+    stream = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({"label": [1, 2]}), stream)
+    return stream.getvalue()
+
+
+# What may be in an archive's place, what it is called, and what to do about it.
+NOT_TARS = {
+    "empty": (b"", "is empty", "Register"),
+    "web page": (b"\n<!DOCTYPE html><html>", "is a web page of 22 bytes", "Delete it."),
+    "S3 error": (S3_ERROR, f"is a web page of {len(S3_ERROR)} bytes", "Delete it."),
+    "JSON": (b'{"error": 401}', "is a JSON text of 14 bytes", "Delete it."),
+    "text": (b"404: Not Found\n", "('404: Not Found')", "Delete it."),
+    "Git LFS": (
+        LFS_POINTER,
+        "is a Git LFS pointer, not a tar",
+        " lfs pull` to replace",
+    ),
+    "AppleDouble": (APPLE_DOUBLE, "is an AppleDouble file, which macOS", "Delete it."),
+    "zip": (_zip("a.JPEG"), "is a zip archive, not a tar", "Extract it: unzip -q "),
+    "Kaggle": (
+        _zip("ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_1.JPEG"),
+        "is Kaggle's zip archive, not a tar",
+        "Extract it: unzip -q ",
+    ),
+    "npz": (_npz(), "is an npz file of NumPy arrays, not a tar", "cannot be used"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(900), "is an HDF5 file", "cannot be used"),
+    "Parquet": (_parquet(), "is a Parquet file, not a tar", "data/train-*.parquet"),
+    "PNG": (b"\x89PNG\r\n\x1a\n" + bytes(9), "is a PNG image", "cannot be used"),
+    "zstd": (b"(\xb5/\xfd" + bytes(9), "is a zstd-compressed file", "zstd -dc "),
+    "lz4": (b"\x04\x22\x4d\x18" + bytes(9), "is an lz4-compressed file", "lz4 -dc "),
+    "gzip": (gzip.compress(TRAINING_TAR), "is a gzip-compressed file", "gzip -dc "),
+    "cut gzip": (gzip.compress(TRAINING_TAR)[:40], "is a gzip-compr", "gzip -dc "),
+    "gzip of another tar": (
+        gzip.compress(archives.tar_bytes([("devkit/readme.txt", b"")])),
+        "it starts with devkit/readme.txt, which is not in the archive",
+        "Register",
+    ),
+}
+HARMFUL = ("wget -c", "rename", "Rename", "resume")
+
+
+@pytest.mark.parametrize("what", NOT_TARS)
+@pytest.mark.parametrize(
+    "name", [TAR, f"{TAR}.1", f"._{TAR}", TAR.replace(".tar", "_t3.tar"), TAR.lower()]
+)
+def test_a_file_that_is_not_a_tar(manual_dir, what, name):
+    content, problem, remedy = NOT_TARS[what]
+    _write(manual_dir / name, content)
+    error = _error(manual_dir)
+    if name != TAR:
+        assert error.problem.startswith(f"does not exist, but {name!r} is ")
+    assert problem in error.problem
+    assert remedy in error.remedy
+    assert not [advice for advice in HARMFUL if advice in str(error)]
 
 
 @pytest.mark.parametrize(
-    "name",
-    [TAR.lower(), TAR.upper(), f"{TAR}.1", TAR.replace(".tar", " (1).tar"), TAR[:-1]],
+    "name", [TAR.lower(), f"{TAR}.1", f"Copy of {TAR}", TAR[:-1], "x.tar", "it's"]
 )
-def test_an_archive_under_a_name_much_like_its_own(manual_dir, name):
-    (manual_dir / "notes.txt").touch()
-    (manual_dir / name).touch()
-    assert _problem(manual_dir) == (
-        f"does not exist, though there is {name!r} (rename it if it is the archive)"
-    )
+def test_the_archive_under_another_name(manual_dir, name):
+    _write(manual_dir / "notes.txt", b"notes")
+    _write(manual_dir / name, TRAINING_TAR)
+    error = _error(manual_dir)
+    assert error.problem == f"does not exist, but {name!r} is a tar of training images"
+    assert os.system(error.remedy.removeprefix("Rename it: ")) == 0
+    assert len(find_source(manual_dir, TRAINING).listing().names) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["ILSVRC2012_img_train_t3.tar", "dogs.tar", TAR + ".1"]
+)
+def test_the_archive_of_task_3(manual_dir, name):
+    _write(manual_dir / name, TASK_3_TAR)
+    error = _error(manual_dir)
+    assert f"{name!r} is the archive of task 3 (dogs)" in error.problem
+    assert "tasks 1 and 2" in error.remedy
+    assert "rename" not in str(error).lower()
+
+
+def test_the_archive_of_the_test_images(manual_dir):
+    _write(manual_dir / "ILSVRC2012_img_test.tar", TEST_TAR)
+    problem = _error(manual_dir, VALIDATION).problem
+    assert "is an archive of the test images, which have no labels" in problem
+    assert "test images" not in _error(manual_dir, TRAINING).problem
 
 
 @pytest.mark.parametrize("end", [".part", ".crdownload", ".PARTIAL", ".aria2", ".tmp"])
-def test_a_download_that_has_not_ended(manual_dir, end):
-    (manual_dir / f"{TAR}{end}").touch()
-    assert _problem(manual_dir) == (
-        f"does not exist, though there is {TAR + end!r} (let that download finish)"
+@pytest.mark.parametrize("content", [b"", bytes(9000), TRAINING_TAR[:700]])
+def test_an_unfinished_download(manual_dir, end, content):
+    _write(manual_dir / f"{TAR}{end}", content)
+    error = _error(manual_dir)
+    assert error.problem == (
+        f"does not exist, but {TAR + end!r} is an unfinished download "
+        f"({len(content):,} of 147,897,477,120 bytes)"
     )
+    assert error.remedy == "Let the download finish"
+
+
+def test_everything_that_is_near_is_named(manual_dir):
+    _write(manual_dir / f"{TAR}.part", TRAINING_TAR[:700])
+    _write(manual_dir / "x.tar", TRAINING_TAR)
+    _write(manual_dir / "imagenet-challenge.zip", NOT_TARS["Kaggle"][0])
+    error = _error(manual_dir)
+    parts = ["unfinished", "'x.tar' is a tar of training", "Kaggle's zip", " and "]
+    assert not [part for part in parts if part not in error.problem]
+    parts = ["Let the download finish", ". Or: Rename it: mv ", ". Or: Extract it"]
+    assert not [part for part in parts if part not in error.remedy]
 
 
 def test_the_other_archive_is_not_taken_for_this_one(manual_dir):
-    (manual_dir / VALIDATION.file_name).touch()
-    assert _problem(manual_dir) == (
-        f"does not exist (the directory has {VALIDATION.file_name})"
+    _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
+    error = _error(manual_dir)
+    assert error.problem == (
+        f"does not exist (the directory contains {VALIDATION.file_name})"
+    )
+    assert error.remedy.startswith(TRAINING.how_to_get)
+
+
+@pytest.mark.parametrize(
+    ("present", "shown"), [("edcba", "a, b, c, d, e"), ("fedcba", "a, b, c, d, e, ...")]
+)
+def test_the_first_five_files_are_named(manual_dir, present, shown):
+    for name in present:
+        (manual_dir / name).touch()
+    assert _error(manual_dir).problem == (
+        f"does not exist (the directory contains {shown})"
     )
 
 
-def test_an_empty_directory(manual_dir):
-    assert _problem(manual_dir) == "does not exist (the directory is empty)"
-
-
-@pytest.mark.parametrize(
-    ("names", "shown"), [("edcba", "a, b, c, d, e"), ("fedcba", "a, b, c, d, e, ...")]
-)
-def test_the_first_five_files_are_named(manual_dir, names, shown):
-    for name in names:
-        (manual_dir / name).touch()
-    assert _problem(manual_dir) == f"does not exist (the directory has {shown})"
-
-
-@pytest.mark.parametrize(
-    ("start", "said"),
-    [
-        (b"", "is empty"),
-        (b"\x1f\x8b\x08", "is compressed with gzip (decompress it: gunzip)"),
-        (b"BZh9", "is compressed with bzip2 (decompress it: bunzip2)"),
-        (b"\xfd7zXZ\0", "is compressed with xz (decompress it: unxz)"),
-        (b"(\xb5/\xfd", "is compressed with zstd (decompress it: unzstd)"),
-        (b"PK\x03\x04", "is a zip file, not a tar"),
-    ],
-)
-def test_what_is_no_tar(manual_dir, start, said):
-    (manual_dir / TAR).write_bytes(start)
-    assert _problem(manual_dir) == said
-    if start:
-        (manual_dir / TAR).write_bytes(start + bytes(1000))
-        assert _problem(manual_dir) == said
-
-
-@pytest.mark.parametrize("before", [b"", codecs.BOM_UTF8, b" \r\n", b"\xef\xbb\xbf\n"])
-@pytest.mark.parametrize("start", ["<!DOCTYPE html>", "<html>", "<?xml ", "<head>"])
-def test_a_web_page(manual_dir, before, start):
-    (manual_dir / TAR).write_bytes(before + start.encode() + b"x" * 600)
-    assert _problem(manual_dir).startswith("is a web page, not a tar")
-
-
-def test_a_directory_that_is_not_there_or_none(manual_dir):
+def test_a_directory_that_does_not_exist_or_is_a_file(manual_dir):
     with pytest.raises(ManualDirError) as caught:
         find_source(manual_dir / "none", TRAINING)
     assert caught.value.problem == "does not exist"
-    (manual_dir / "file").touch()
-    with pytest.raises(ManualDirError) as caught:
-        find_source(manual_dir / "file", TRAINING)
-    assert caught.value.problem == "is no directory"
-    assert caught.value.path == str(manual_dir / "file")
+    for name in (TAR, VALIDATION.file_name, "file"):
+        (manual_dir / name).touch()
+        with pytest.raises(ManualDirError) as caught:
+            find_source(manual_dir / name, TRAINING)
+        assert caught.value.problem == "is a file, not a directory"
+        assert caught.value.path == str(manual_dir / name)
+        assert caught.value.remedy.endswith(str(manual_dir))
 
 
-def test_what_lies_in_an_archives_place(manual_dir):
-    (manual_dir / TAR).mkdir()
-    assert _problem(manual_dir) == "is a directory, but the archive itself is wanted"
+@pytest.mark.parametrize("folder", ["ILSVRC2012", "ImageNet", "imagenet", "data"])
+@pytest.mark.parametrize(
+    ("original", "content"), [(TRAINING, TRAINING_TAR), (VALIDATION, VALIDATION_TAR)]
+)
+def test_an_archive_one_folder_down(manual_dir, folder, original, content):
+    path = manual_dir / folder / original.file_name
+    _write(path, content)
+    choice = choose_source(manual_dir, original)
+    assert choice.source.path == path
+    assert len(choice.source.listing().names) == 1
+    # One at the top comes first, and the other one is named.
+    _write(manual_dir / original.file_name, content)
+    choice = choose_source(manual_dir, original)
+    assert choice.source.path == manual_dir / original.file_name
+    assert choice.passed_over == (f"archive {path}",)
 
 
-def _with_archives(manual_dir: epath.Path) -> None:
-    training = {"n01440764": [("n01440764_1.JPEG", b"1")]}
-    validation = [(archives.validation_name(1), b"1")]
-    (manual_dir / TAR).write_bytes(archives.training_tar(training))
-    (manual_dir / VALIDATION.file_name).write_bytes(archives.tar_bytes(validation))
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "train/train",
+        "ImageNet/train/train",
+        "ILSVRC2012_img_train/ILSVRC2012_img_train",
+        "ILSVRC2012_img_train/train",
+    ],
+)
+def test_a_doubled_training_folder(manual_dir, folder):
+    _write(manual_dir / folder / "n01440764" / IMAGE)
+    source = find_source(manual_dir, TRAINING)
+    assert source.path == manual_dir / folder
+    assert len(select_training(source, [IMAGE])) == 1
 
 
-def test_the_archive_goes_before_what_was_extracted(manual_dir):
-    _with_archives(manual_dir)
+@pytest.mark.parametrize(
+    "folder", ["val/val", "ILSVRC2012_img_val/ILSVRC2012_img_val", "data/val/val"]
+)
+def test_a_doubled_validation_folder(manual_dir, folder):
+    _write(manual_dir / folder / archives.validation_name(1))
+    source = find_source(manual_dir, VALIDATION)
+    assert source.path == manual_dir / folder
+    assert len(select_validation(source, 1)) == 1
+
+
+def test_synset_tars_in_a_doubled_folder(manual_dir):
+    tar = archives.tar_bytes([(IMAGE, b"1")])
+    _write(manual_dir / "train" / "train" / "n01440764.tar", tar)
+    assert find_source(manual_dir, TRAINING).path == manual_dir / "train" / "train"
+
+
+def test_manual_dir_is_the_training_folder(manual_dir):
+    _write(manual_dir / "train" / "n01440764" / IMAGE)
+    _write(manual_dir / "val" / archives.validation_name(1))
+    assert find_source(manual_dir / "train", TRAINING).path == manual_dir / "train"
+    error = _error(manual_dir / "train", VALIDATION)
+    assert f"the directory above, {manual_dir}, has images in" in error.problem
+    assert error.remedy == f"Give {manual_dir} as manual_dir"
+
+
+@pytest.mark.parametrize("name", ["my images", "ILSVRC2012_img_train (1)"])
+def test_images_in_a_folder_of_another_name(manual_dir, name):
+    _write(manual_dir / name / "n01440764" / IMAGE)
+    error = _error(manual_dir)
+    assert f"{name!r} has images in {manual_dir / name}" in error.problem
+    assert error.remedy == f"Rename {manual_dir / name} to train/"
+    (manual_dir / name).rename(manual_dir / "train")
+    assert find_source(manual_dir, TRAINING).path == manual_dir / "train"
+
+
+def test_a_whole_tree_one_folder_further_down(manual_dir):
+    _write(manual_dir / "mine" / "train" / "n01440764" / IMAGE)
+    _write(manual_dir / ".Trash-1000" / "train" / "n01440764" / IMAGE)
+    error = _error(manual_dir)
+    assert error.problem == (
+        f"does not exist, but 'mine' has images in {manual_dir / 'mine' / 'train'}"
+    )
+    assert error.remedy == f"Give {manual_dir / 'mine'} as manual_dir"
+
+
+@pytest.mark.parametrize("has_images", [True, False])
+def test_a_directory_with_the_archives_name(manual_dir, has_images):
+    (manual_dir / TAR / "n01440764").mkdir(parents=True)
+    if has_images:
+        _write(manual_dir / TAR / "n01440764" / IMAGE)
+    error = _error(manual_dir)
+    assert error.problem == "is a directory, not a tar"
+    assert error.remedy == (
+        f"Rename {manual_dir / TAR} to train/" if has_images else TRAINING.how_to_get
+    )
+
+
+def test_the_archive_comes_before_what_was_extracted(manual_dir):
+    _write(manual_dir / TAR, TRAINING_TAR)
     choice = choose_source(manual_dir, TRAINING)
     assert choice.passed_over == ()
     assert str(choice) == f"from {manual_dir / TAR} ({choice.source.form})"
-    folder = manual_dir / "train" / "n01440764"
-    folder.mkdir(parents=True)
-    (folder / "n01440764_1.JPEG").write_bytes(b"1")
+    _write(manual_dir / "train" / "n01440764" / IMAGE)
     choice = choose_source(manual_dir, TRAINING)
     assert choice.source.path == manual_dir / TAR
-    assert len(choice.passed_over) == 1
-    assert f"; not the {choice.passed_over[0]})" in str(choice)
-    # What is there in the archive's place is not passed over in silence.
+    tree = f"images in {manual_dir / 'train'}"
+    assert choice.passed_over == (tree,)
+    assert f"; not the {tree})" in str(choice)
+    # An unusable file in the archive's place is not passed over in silence.
     (manual_dir / TAR).write_bytes(b"")
-    with pytest.raises(ManualDirError) as caught:
-        choose_source(manual_dir, TRAINING)
-    assert caught.value.remedy == (
-        f"{TRAINING.how_to_get}; or move it away, to take the {choice.passed_over[0]}"
+    error = _error(manual_dir)
+    assert error.remedy == (
+        f"{TRAINING.how_to_get}. Or move {manual_dir / TAR} away, to use the {tree}"
     )
     (manual_dir / TAR).unlink()
     choice = choose_source(manual_dir, TRAINING)
@@ -146,13 +324,115 @@ def test_the_archive_goes_before_what_was_extracted(manual_dir):
     assert choice.passed_over == ()
 
 
-def test_which_sources_were_chosen_is_told_in_a_line(manual_dir):
-    _with_archives(manual_dir)
-    told: list[str] = []
-    sources = find_sources(manual_dir, None, told.append)
+def _remedy(manual_dir: epath.Path, listed: list[str]) -> str:
+    sources = find_sources(manual_dir)
+    with pytest.raises(ArchiveError) as caught, sources.naming_alternatives():
+        list(select_training(sources.training, listed))
+    return caught.value.remedy
+
+
+def _damage(path: pathlib.Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[600] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda path: os.truncate(path, 3000),
+        _damage,
+        lambda path: path.write_bytes(archives.tar_bytes([])),
+        # The image itself is found, but is not a JPEG.
+        lambda path: path.write_bytes(TRAINING_TAR),
+    ],
+    ids=["cut", "header", "missing", "image"],
+)
+def test_a_damaged_tar_beside_a_whole_tree(manual_dir, fault):
+    content = archives.training_tar({"n01440764": [(IMAGE, archives.jpeg(1))] * 2})
+    _write(manual_dir / TAR, content)
+    _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
+    fault(manual_dir / TAR)
+    assert "Or move" not in _remedy(manual_dir, [IMAGE])
+    _write(manual_dir / "train" / "n01440764" / IMAGE, archives.jpeg(1))
+    assert _remedy(manual_dir, [IMAGE]).endswith(
+        f". Or move {manual_dir / TAR} away, to use the images in "
+        f"{manual_dir / 'train'}"
+    )
+
+
+@pytest.mark.parametrize("fault", ["missing", "empty", "not a JPEG"])
+def test_a_damaged_tree_beside_another_form(manual_dir, fault):
+    _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
+    image = manual_dir / "train" / "n01440764" / IMAGE
+    _write(image, b"" if fault == "empty" else b"GIF89a")
+    listed = [IMAGE] if fault != "missing" else ["n01440764_2.JPEG"]
+    other = manual_dir / "data" / "train" / "n01440764" / IMAGE
+    _write(other, archives.jpeg(1))
+    assert _remedy(manual_dir, listed).endswith(
+        f". Or move {manual_dir / 'train'} away, to use the images in "
+        f"{manual_dir / 'data' / 'train'}"
+    )
+
+
+def test_an_error_about_something_else_stays_as_it_is(manual_dir):
+    _write(manual_dir / TAR, TRAINING_TAR)
+    _write(manual_dir / "train" / "n01440764" / IMAGE)
+    _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
+    sources = find_sources(manual_dir)
+    error = ArchiveError(f"{manual_dir / TAR}.other", "is wrong", "Correct it")
+    with pytest.raises(ArchiveError) as caught, sources.naming_alternatives():
+        raise error
+    assert caught.value is error
+
+
+def test_the_chosen_forms_are_reported_in_a_line(manual_dir):
+    _write(manual_dir / TAR, TRAINING_TAR)
+    _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
+    lines: list[str] = []
+    sources = find_sources(manual_dir, None, lines.append)
     assert sources.training.path == manual_dir / TAR
     assert sources.validation.path == manual_dir / VALIDATION.file_name
-    (line,) = told
+    (line,) = lines
     assert line.startswith(f"Takes training images from {manual_dir / TAR} (")
     assert f", validation images from {manual_dir / VALIDATION.file_name} (" in line
     assert len(find_sources(manual_dir).training.listing().names) == 1
+    assert all(isinstance(choice, Choice) for choice in sources.choices)
+
+
+def test_sources_of_any_form_can_be_pickled(manual_dir):
+    _write(manual_dir / "train" / "n01440764" / IMAGE, archives.jpeg(1))
+    _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
+    for source in find_sources(manual_dir)[:2]:
+        entries = source.look_up([IMAGE, archives.validation_name(1)])
+        again = pickle.loads(pickle.dumps(source))
+        assert list(again.read_images(entries)) == list(source.read_images(entries))
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("/data", "/data"),
+        ("data/x y", "data/x y"),
+        ("file:///data/x%20y", "/data/x y"),
+        ("file://localhost/data", "/data"),
+        ("gs://bucket/data", "gs://bucket/data"),
+        ("s3://bucket/data", "s3://bucket/data"),
+        (epath.Path("/data"), "/data"),
+    ],
+)
+def test_supported_locations(given, path):
+    assert supported(given) == path
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *["https://host/data", "http://host", "HTTPS://host/data", "ftp://host/data"],
+        "file://host/data",
+        pathlib.PurePosixPath("https://host/data"),
+    ],
+)
+def test_a_url_that_cannot_be_read(url):
+    with pytest.raises(ManualDirError, match="URL, which cannot be read"):
+        supported(url)
