@@ -70,6 +70,7 @@ _GLANCE_BELOW = 256
 _FOLDERS_GLANCED_AT = 8
 _MAX_NEAR = 100
 _SHOWN = 5
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 Form = Callable[[epath.Path, Original, "epath.Path | None"], Iterable[Found]]
 
@@ -312,7 +313,7 @@ def _is_folder(path: str) -> bool:
     try:
         return status(path).what == "a directory"
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR) and not os.path.islink(path):
+        if error.errno in _NOT_THERE and not os.path.islink(path):
             return False
         reason = error.strerror or str(error)
         raise ManualDirError(
@@ -428,15 +429,24 @@ def _note(
 
 def _check_folder(manual_dir: epath.Path) -> None:
     # A folder of a bucket exists once it contains something.
-    if not is_local(manual_dir) or manual_dir.is_dir():
+    if not is_local(manual_dir):
         return
-    if manual_dir.exists():
+    try:
+        what = status(os.fspath(manual_dir)).what
+    except OSError as error:
+        if target := dangling_link(manual_dir):
+            problem = f"is a broken link to {target}"
+        elif error.errno in _NOT_THERE:
+            problem = "does not exist"
+        else:
+            problem = f"cannot be looked up ({error.strerror or error})"
+        raise ManualDirError(manual_dir, problem, _HOW_TO_GET) from error
+    if what != "a directory":
         raise ManualDirError(
             manual_dir,
-            "is a file, not a directory",
+            f"is {what or 'a file'}, not a directory",
             f"Give the directory that contains the archives: {manual_dir.parent}",
         )
-    raise ManualDirError(manual_dir, "does not exist", _HOW_TO_GET)
 
 
 def _or_else(
@@ -482,11 +492,11 @@ def _clues(
     if not is_local(manual_dir):
         return
     for name in present[:_MAX_NEAR]:
-        near = manual_dir / name
-        if near.is_file():
-            advice = describe_file(os.fspath(near), original, os.fspath(path))
-        elif near.is_dir() and not name.startswith("."):
-            advice = _advice_of_folder(near, original)
+        near = os.path.join(manual_dir, name)
+        if os.path.isfile(near):
+            advice = describe_file(near, original, os.fspath(path))
+        elif os.path.isdir(near) and not name.startswith("."):
+            advice = _advice_of_folder(epath.Path(near), original)
         else:
             advice = None
         if advice:

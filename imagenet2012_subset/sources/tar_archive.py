@@ -311,9 +311,10 @@ def _remarks(files: Files, walks: Sequence[TarWalk]) -> tuple[str, ...]:
     """Returns what explains that members are missing."""
     remarks = []
     if num_links := sum(walk.num_links for walk in walks):
+        are_links = "is a link" if num_links == 1 else "are links"
         remarks.append(
-            f"{counted(num_links, 'member')} are links, which contain no image (pack "
-            "what they point to: tar -h)"
+            f"{counted(num_links, 'member')} {are_links} without an image (pack what "
+            "links point to: tar -h)"
         )
     ends = []
     for walk in walks:

@@ -308,3 +308,51 @@ def test_check_of_a_list_that_is_a_fifo(small_data, capsys):
     os.mkfifo(small_data.manual_dir / "1percent.txt")
     assert main(["check", str(small_data.manual_dir)]) == 1
     assert "1percent.txt: is a FIFO" in capsys.readouterr().out
+
+
+def test_a_file_url(build, small_data, tmp_path):
+    right = faults.shards(build())
+    url = small_data.manual_dir.as_uri()
+    assert url.startswith("file:///")
+    built = build(manual_dir=url, data_dir=tmp_path / "from_url")
+    assert faults.shards(built) == right
+
+
+@pytest.mark.parametrize("url", ["https://host/imagenet", "http://host", "ftp://host"])
+def test_a_url_that_cannot_be_read(build, tmp_path, capsys, url):
+    with pytest.raises(ManualDirError) as caught:
+        build(manual_dir=url)
+    faults.assert_nothing_built(tmp_path / "data")
+    assert str(caught.value).startswith(f"{url}: is a ")
+    assert "URL, which cannot be read" in caught.value.problem
+    assert main(["check", url]) == 1
+    assert str(caught.value) in capsys.readouterr().err
+
+
+def test_manual_dir_is_the_training_folder(rule, small_data):
+    for original in (TRAINING, VALIDATION):
+        (small_data.manual_dir / original.file_name).unlink()
+    forms.training_tree("train")(small_data, small_data.manual_dir)
+    forms.validation_flat("val")(small_data, small_data.manual_dir)
+    error = rule.refuses(
+        VALIDATION.file_name, manual_dir=small_data.manual_dir / "train"
+    )
+    assert error.remedy == f"Give {small_data.manual_dir} as manual_dir"
+    rule.builds()
+
+
+def test_a_damaged_tar_beside_a_whole_tree(rule, small_data):
+    path = small_data.manual_dir / TRAINING.file_name
+    forms.training_tree("train")(small_data, small_data.manual_dir)
+    content = path.read_bytes()
+    (place, *_) = [p for p in faults.places(content) if p.name == "n15075141_30.JPEG"]
+    choose = f"move {path} away, to use the images in {small_data.manual_dir}/train"
+    for damaged in (
+        content[: len(content) // 2],
+        faults.overwritten(content, place.header, b"\xff"),
+        faults.overwritten(content, place.data, bytes(place.size)),
+    ):
+        path.write_bytes(damaged)
+        rule.refuses(f"{path}: ", choose)
+    path.unlink()
+    rule.builds()

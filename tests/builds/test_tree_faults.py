@@ -7,6 +7,7 @@ import socket
 import tempfile
 
 import pytest
+from PIL import Image
 
 from imagenet2012_subset import (
     ArchiveError,
@@ -373,3 +374,24 @@ def test_no_permission(build, tree, small_data, monkeypatch, closed, mode):
         faults.assert_nothing_built(data_dir)
         assert caught.value.path == str(manual_dir / closed)
         assert "Permission denied" in caught.value.problem
+
+
+@pytest.mark.parametrize("image_format", ["PNG", "GIF", "WEBP"])
+def test_a_tree_of_another_format_is_one_error_with_the_count(tree, image_format):
+    rule, folder = tree
+    for path in folder.glob("train/*/*.JPEG"):
+        with Image.open(path) as image:
+            image.save(path, image_format)
+    rule.refuses("not a JPEG; of 6 images compared, 6 are not JPEGs")
+
+
+def test_a_tree_beside_another_one_that_is_whole(tree, small_data):
+    rule, folder = tree
+    _training(folder).unlink()
+    forms.training_tree("data/train")(small_data, folder)
+    rule.refuses(
+        f"{folder / 'train'}: is missing 1 of 6 images",
+        f"move {folder / 'train'} away, to use the images in {folder / 'data/train'}",
+    )
+    shutil.rmtree(folder / "train")
+    rule.builds()
