@@ -234,7 +234,7 @@ def _replace(small_data, name, change):
         (b"", "is empty"),
         (b"not an image\n", "is a text file, not a JPEG"),
         (b"<html>Not found</html>" * 99, "is a web page, not a JPEG"),
-        (b"\xff\xd8\xff\xd9", "does not decode as an image"),
+        (b"\xff\xd8\xff\xd9", "is a JPEG without image data"),
         (b"\xff\xd8\xff", "3 bytes at byte"),
         (b"\xff", "is of an unknown format (FF ...), not a JPEG"),
     ],
@@ -250,7 +250,7 @@ def test_wanted_image_is_none(rule, small_data, original, name, content, problem
 def test_wanted_image_is_cut_off(rule, small_data, original, name, lost):
     _replace(small_data, name, lambda data: data[:-lost])
     error = rule.refuses(original.file_name, name, "sha256")
-    assert re.search("does not decode as an image|is cut off|not a JPEG", error.problem)
+    assert re.search("is cut off|is a JPEG without|is .* not a JPEG", error.problem)
 
 
 def test_wanted_image_is_cut_off_anywhere(small_data):

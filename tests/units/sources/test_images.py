@@ -74,9 +74,12 @@ def test_the_sizes_are_those_after_conversion_and_only_converted_images_are_read
 
 def test_what_is_converted_already_is_not_converted_again(tmp_path):
     # A CMYK JPEG that is left as it is shows that nothing converts it.
-    images = _images(tmp_path, STORED, _Converted)
-    assert [image.data for image in images] == list(STORED.values())
-    assert images.stored_sizes() == [len(data) for data in STORED.values()]
+    stored = STORED | {PNG: archives.jpeg(3)}
+    images = _images(tmp_path, stored, _Converted)
+    assert [image.data for image in images] == list(stored.values())
+    assert images.stored_sizes() == [len(data) for data in stored.values()]
+    with pytest.raises(ArchiveError, match="is a PNG image, not a JPEG"):
+        list(_images(tmp_path, STORED, _Converted))
 
 
 def test_a_defect_is_an_error_of_the_source(tmp_path):

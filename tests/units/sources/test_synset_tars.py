@@ -76,7 +76,8 @@ def test_a_tar_that_cannot_be_read_is_an_error_that_names_it(folder):
     for cut, problem in (
         (b"", "is empty"),
         (content[:514], f"is cut off or damaged: {WNIDS[1]}_3.JPEG takes 8 bytes"),
-        (b"x" * 600, "has no valid tar header at byte 0 of 600"),
+        (b"\1" * 600, "has no valid tar header at byte 0 of 600"),
+        (b"x" * 600, "is a text file, not a tar"),
     ):
         with open(path, "wb") as output:
             output.write(cut)

@@ -194,7 +194,7 @@ def test_links_are_counted():
     members = [Entry("n01440764_1.JPEG", b"x")]
     members += [Entry(f"n01440764_{n}.JPEG", type=tarfile.SYMTYPE) for n in (2, 3)]
     assert _remarks(make_tar(members, tarfile.GNU_FORMAT)).startswith(
-        "2 members are links, which contain no image"
+        "2 members are links without an image"
     )
 
 
@@ -209,7 +209,7 @@ FLAT = archives.tar_bytes([("n01440764_1.JPEG", b"x")])[: 2 * BLOCK]
         (bytes(10 * BLOCK) + FLAT, ""),  # Padding is not looked at.
         (
             bytes(PADDING + BLOCK),
-            f"the archive ends at byte 1,024, and zeros follow up to byte "
+            f"the archive ends at byte 1,024, and only zeros follow up to byte "
             f"{PADDING + 3 * BLOCK:,}",
         ),
         (
@@ -237,7 +237,7 @@ def test_the_description_has_the_size_and_the_remarks(tmp_path):
     source = _archive(tmp_path, FLAT + bytes(PADDING + BLOCK))
     assert source.describe().startswith(
         f"it has {PADDING + 3 * BLOCK:,} bytes, the original {VALIDATION.size:,}; "
-        "the archive ends at byte 1,024, and zeros follow"
+        "the archive ends at byte 1,024, and only zeros follow"
     )
     assert source.size == PADDING + 3 * BLOCK
     assert _archive(tmp_path).describe() == source.describe()  # From the saved index.
