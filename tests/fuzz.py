@@ -6,15 +6,15 @@
 Targets:
   tar: an archive, through the walk of its members.
   list: a subset list.
-  index: a kept index.
-  tree: folders of extracted images, by the names of what is in them.
+  index: a saved index.
+  tree: directories of extracted images, by the names of what is in them.
   dataset: the JSON and text files of a prepared dataset, through `check` and through a
-    builder that finds it there.
+    builder that finds it.
 
 Anything but a right result or a `DatasetError` (of an index: None) ends the run with
-the input that did it. Inputs and findings are kept below the system's folder for
-temporary files, and the next run goes on from them. Each run ends with libFuzzer's
-count of executions, `stat::number_of_executed_units`.
+the input that caused it. Inputs and findings are saved below the system's temporary
+directory, and the next run continues from them. Each run ends with libFuzzer's count of
+executions, `stat::number_of_executed_units`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ import atheris
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-# What is to be watched for branches taken has to be imported anew.
+# Modules must be imported again to have their branches watched.
 _WATCHED = ["imagenet2012_subset", "tarfile", "zipfile", "numpy.lib"]
 for _name in ("tarfile", "zipfile"):
     sys.modules.pop(_name, None)
@@ -41,39 +41,29 @@ with atheris.instrument_imports(include=_WATCHED):
     import tarfile
     import zipfile
 
+    import numpy as np
     from absl import logging
     from etils import epath
-    from imagenet2012_subset.sources.tar_index import index_tar
-    from imagenet2012_subset.storage.file import File
-    from imagenet2012_subset.storage.local_file import LocalFile
-    from imagenet2012_subset.tar.flat import walk_beginning, walk_flat
-    from imagenet2012_subset.tar.members import Tar, TarMembers
-    from imagenet2012_subset.tar.nested import walk_nested
-    from imagenet2012_subset.tar.piece import Piece
 
     from imagenet2012_subset.errors import DatasetError
     from imagenet2012_subset.imagenet.names import training_wnid, wnids
+    from imagenet2012_subset.imagenet.originals import TRAINING
     from imagenet2012_subset.sources import index_cache
     from imagenet2012_subset.sources.source import Entries, Index
+    from imagenet2012_subset.sources.tar_archive import TarArchive
+    from imagenet2012_subset.storage.files import Files, FileTable
+    from imagenet2012_subset.storage.open import find_files
     from imagenet2012_subset.subset.subset_list import read_subset_list
     from imagenet2012_subset.tar.headers import BLOCK
-    from imagenet2012_subset.tar.walk import walk
-    from tests.shared import archives, fuzz_folders
+    from tests.shared import archives, fuzz_folders, tars
 
 _FOLDER = epath.Path(tempfile.gettempdir()) / "imagenet2012_subset_fuzz"
 _RESEAL = 0x01
 _INDEX_SIZE = 1 << 30
+_ARCHIVE = _FOLDER / "archive.tar"
 
 T = TypeVar("T")
 Target = Callable[[bytes], None]
-
-
-class _Archive:
-    """The archive that a fuzzed index is of."""
-
-    path = _FOLDER / "archive.tar"
-    size = _INDEX_SIZE
-    mtime_ns = 1
 
 
 def _written(data: bytes) -> epath.Path:
@@ -85,12 +75,12 @@ def _written(data: bytes) -> epath.Path:
 def _check_inside(entries: Entries, size: int) -> None:
     assert len(entries.names) == len(entries.offsets) == len(entries.sizes)
     assert (entries.sizes >= 0).all()
-    assert (entries.offsets >= BLOCK).all()
+    assert (entries.offsets >= 0).all()
     assert (entries.offsets <= size - entries.sizes).all()
 
 
-# The first byte says whether headers get the checksum that belongs to them: no fuzzer
-# would find it by trying.
+# The first byte says whether headers get a valid checksum: no fuzzer would find it by
+# trying.
 
 
 def fuzz_tar(data: bytes) -> None:
@@ -102,35 +92,25 @@ def fuzz_tar(data: bytes) -> None:
                 block[148:156] = b" " * 8
                 block[148:156] = b"%06o\0 " % sum(block)
                 archive[start : start + BLOCK] = block
-    file = LocalFile(_written(archive))
+    path = _written(archive)
     with contextlib.suppress(DatasetError):
-        _check_inside(index_tar(file).entries, file.size)
-    tar = Tar("the archive", 0, file.size)
-    in_turn = _outcome(lambda: _walk_in_turn(file, tar))
-    in_pieces = _outcome(
-        lambda: walk_flat(file, walk_beginning(file, tar, 1), members_a_piece=1)
-    )
-    assert in_pieces == in_turn
-    at_once = _outcome(lambda: _walk_nested(file, tar, in_flight=9, beginning_bytes=1))
-    one_by_one = _outcome(lambda: _walk_nested(file, tar, in_flight=1))
-    # Of several tars with an error, whichever is first there is told of.
-    assert at_once == one_by_one or {type(at_once), type(one_by_one)} == {str}
-    if isinstance(in_turn, TarMembers):
+        _check_inside(TarArchive(path, TRAINING).index.entries, len(archive))
+    with Files(find_files([str(path)])) as files:
+        one_by_one = _outcome(lambda: tars.walk_one_by_one(files))
+        assert _outcome(lambda: _rows(files, tars.no_tar)) == one_by_one
+        in_step = _outcome(lambda: _rows(files, tars.is_tar))
+        files.in_step = 1
+        in_turn = _outcome(lambda: _rows(files, tars.is_tar))
+    # Of several tars with an error, the first one to be reached is reported.
+    assert in_step == in_turn or {type(in_step), type(in_turn)} == {str}
+    if isinstance(one_by_one, list):
         # Where a header is invalid `tarfile` stops, without an error.
         theirs = _by_tarfile(archive)
-        rows = list(zip(*in_turn[:3], strict=True))
-        assert rows[: len(theirs)] == theirs
+        assert [row[:3] for row in one_by_one[: len(theirs)]] == theirs
 
 
-def _walk_nested(file: File, tar: Tar, **options: int) -> list[TarMembers]:
-    return walk_nested(file, tar, lambda name: name.endswith(b".tar"), **options)
-
-
-def _walk_in_turn(file: File, tar: Tar) -> TarMembers:
-    (piece,) = walk(file, [Piece(file, tar, tar.start, tar.end)], in_flight=1)
-    if piece.error:
-        raise piece.error
-    return piece.members
+def _rows(files: Files, is_tar: Callable[[bytes], bool]) -> list[tars.TarMember]:
+    return tars.as_rows(*tars.walk_in_pieces(files, 1, 1, is_tar))
 
 
 def _outcome(act: Callable[[], T]) -> T | str:
@@ -166,11 +146,11 @@ def fuzz_list(data: bytes) -> None:
 
 
 # The first byte says whether the rest is the index itself, or the `.npy` of the array
-# with that number in an index that is otherwise right, checksums included.
+# with that number in an otherwise valid index, checksums included.
 
 
 def fuzz_index(data: bytes) -> None:
-    path = index_cache.index_path(_FOLDER, _Archive.path)
+    path = index_cache.index_path(_FOLDER, _ARCHIVE)
     number, rest = data[:1], data[1:]
     if number and number[0] < len(_ARRAYS):
         stream = io.BytesIO()
@@ -179,19 +159,17 @@ def fuzz_index(data: bytes) -> None:
                 archive.writestr(name, rest if i == number[0] else array)
         rest = stream.getvalue()
     path.write_bytes(rest)
-    index = index_cache.load(_FOLDER, _Archive())
+    index = index_cache.load(_FOLDER, _ARCHIVE, _TABLE)
     if index is not None:
         _check_inside(index.entries, _INDEX_SIZE)
 
 
 def _make_index() -> bytes:
     rows = [(b"n01440764_%d.JPEG" % i, 0, 512 + i, i, i) for i in (3, 1, 2)]
-    index_cache.save(
-        _FOLDER,
-        _Archive(),
-        Index(Entries.from_columns(*zip(*rows, strict=True)), 1, ("README",)),
-    )
-    return index_cache.index_path(_FOLDER, _Archive.path).read_bytes()
+    entries = Entries.from_columns(_TABLE, *zip(*rows, strict=True))
+    index = Index(entries, 1, ("README",), ("a remark",))
+    index_cache.save(_FOLDER, _ARCHIVE, _TABLE, index)
+    return index_cache.index_path(_FOLDER, _ARCHIVE).read_bytes()
 
 
 def _arrays(saved: bytes) -> dict[str, bytes]:
@@ -244,7 +222,7 @@ _TARGETS: dict[str, tuple[Target, Callable[[], list[bytes]]]] = {
 
 
 def main() -> None:
-    """Runs one target for so many seconds."""
+    """Runs one target for some time."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("target", choices=_TARGETS)
     parser.add_argument("--seconds", type=int, default=60)
@@ -272,6 +250,7 @@ def main() -> None:
 
 
 _FOLDER.mkdir(parents=True, exist_ok=True)
+_TABLE = FileTable(("archive.tar",), np.array([_INDEX_SIZE]), np.array([1]))
 _ARRAYS = _arrays(_make_index())
 
 if __name__ == "__main__":

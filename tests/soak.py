@@ -6,33 +6,31 @@
     python tests/soak.py kill --times 50
 
 Trials:
-  repeat: many builds in one process, of tars, synset tars and trees in turn. Memory,
-    open files and threads are printed every 20 builds, and may not grow.
-  narrow: 64 workers that may open 64 files, while another process holds all direct
-    reads that the kernel gives (on Linux; who else reads directly meanwhile reads in
-    another way). No build says more than it says with room.
-  together: so many processes build as many configs from the same archives into one
-    `data_dir`.
-  kill: so many builds are killed at random moments, while they build anew, overwrite
-    another dataset or add a file format. Nothing wrong may stand in the final place,
-    all that is left is told, and the next build gives the right dataset.
+  repeat: builds in one process, from tars, synset tars and trees in turn. Prints
+    memory, open files and threads every 20 builds; none of them may grow.
+  narrow: builds with 64 workers in a process that may open 64 files. They log nothing
+    that builds without this limit do not log.
+  together: processes that build from the same archives into one `data_dir`: each its
+    own config, and then all the same one.
+  kill: builds killed at random moments while they build a new dataset, overwrite one or
+    add a file format. The final place always has a whole dataset or nothing, and the
+    next build leaves the right dataset and nothing beside it.
 
-Every dataset is compared with one that was built at leisure, shard by shard. Each
-trial ends with a line of figures, or with an error and the folder to look into.
+Compares every dataset with one that was built without load, shard by shard. Each trial
+ends with a line of figures, or with an error and the directory to look into.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
 import contextlib
-import ctypes
 import gc
 import io
 import logging
 import multiprocessing
 import os
 import pathlib
-import platform
 import random
 import resource
 import shutil
@@ -48,7 +46,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import tensorflow_datasets as tfds
 from absl import logging as absl_logging
-from imagenet2012_subset.storage.linux_aio import _SYSTEM_CALLS
 
 from imagenet2012_subset import Builder, SubsetConfig
 from imagenet2012_subset.imagenet.names import wnids
@@ -63,16 +60,16 @@ _IMAGES = 24
 _VALIDATION = 400
 _SHARDS = 8
 
-# TFDS keeps every builder that is made, each with the names of 1,000 classes twice.
+# TFDS keeps every builder, each with the names of 1,000 classes twice.
 _KB_A_BUILD = 400
 
-# A server that has imported all starts a process in a moment.
+# A server that has imported everything starts a process quickly.
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tensorflow", "tests.soak"])
 
 
 class Made:
-    """Archives in three forms, and lists; a dataset of each list and format.
+    """Archives in three forms, subset lists, and the dataset of each list and format.
 
     Attributes:
       manual_dirs: of tars, of synset tars and of trees, with the same images.
@@ -107,7 +104,7 @@ class Made:
         self._right: dict[tuple[int, str], Shards] = {}
 
     def right(self, number: int, file_format: str) -> Shards:
-        """Returns the shards of a list's dataset in a format, built at leisure."""
+        """Returns the shards of a list's dataset in a format, built without load."""
         key = number, file_format
         if key not in self._right:
             data_dir = self._folder / f"clean_{number}_{file_format}"
@@ -138,7 +135,7 @@ def build(
     num_shards: int = _SHARDS,
     overwrite: bool = False,
 ) -> pathlib.Path:
-    """Builds, and returns the dataset's folder."""
+    """Builds a dataset, and returns its directory."""
     tfds.disable_progress_bar()
     builder = Builder(
         config=config, data_dir=data_dir, workers=workers, file_format=file_format
@@ -168,16 +165,16 @@ def shards(final: pathlib.Path) -> Shards:
 @contextlib.contextmanager
 def warnings() -> Iterator[list[str]]:
     """Collects what is logged as a warning or worse."""
-    said: list[str] = []
+    logged: list[str] = []
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            said.append(record.getMessage())
+            logged.append(record.getMessage())
 
     handler = Handler(logging.WARNING)
     absl_logging.get_absl_logger().addHandler(handler)
     try:
-        yield said
+        yield logged
     finally:
         absl_logging.get_absl_logger().removeHandler(handler)
 
@@ -185,7 +182,7 @@ def warnings() -> Iterator[list[str]]:
 def repeat(folder: pathlib.Path, times: int) -> str:
     made = Made(folder)
     right = [made.right(number, "tfrecord") for number in range(_LISTS)]
-    held: list[tuple[int, int, int]] = []
+    in_use: list[tuple[int, int, int]] = []
     for number in range(1, times + 1):
         data_dir = folder / "repeated" / "data"
         manual_dir = made.manual_dirs[number % 3]
@@ -194,19 +191,19 @@ def repeat(folder: pathlib.Path, times: int) -> str:
         shutil.rmtree(data_dir.parent)
         if number % 20 == 0:
             gc.collect()
-            held.append(_held())
-            memory, files, threads = held[-1]
+            in_use.append(_in_use())
+            memory, files, threads = in_use[-1]
             print(
                 f"after {number} builds: {memory} KB, {files} files, {threads} threads"
             )
-    (memory, *settled), (last_memory, *last) = held[0], held[-1]
+    (memory, *settled), (last_memory, *last) = in_use[0], in_use[-1]
     assert last == settled, "files or threads are left over"
     grown = (last_memory - memory) / (times - 20)
     assert grown < _KB_A_BUILD, f"memory grows by {grown:.0f} KB with each build"
     return f"{times} builds, all right; {grown:.0f} KB more memory with each"
 
 
-def _held() -> tuple[int, int, int]:
+def _in_use() -> tuple[int, int, int]:
     """Returns this process's resident memory in KB, open files and threads."""
     status = pathlib.Path("/proc/self/status").read_text().split()
     memory = int(status[status.index("VmRSS:") + 1])
@@ -215,26 +212,22 @@ def _held() -> tuple[int, int, int]:
 
 def narrow(folder: pathlib.Path, times: int) -> str:
     made = Made(folder)
-    said = {}
-    for room in (True, False):
-        with contextlib.nullcontext() if room else _no_direct_reads():
-            for number, manual_dir in enumerate(made.manual_dirs):
-                ours, theirs = _PROCESSES.Pipe()
-                process = _PROCESSES.Process(
-                    target=_build_narrowly,
-                    args=(theirs, made.config(0), manual_dir, folder, room),
-                )
-                process.start()
-                theirs.close()
-                try:
-                    built, said[room, number] = ours.recv()
-                finally:
-                    process.join()
-                if room and number == 0:
-                    right = built
-                assert built == right, manual_dir
-                assert said[room, number] == said[True, number], said[room, number]
-    return "64 workers with 64 files and no direct reads: all right, nothing said"
+    for manual_dir in made.manual_dirs:
+        logged = {}
+        for limit in (None, 64):
+            ours, theirs = _PROCESSES.Pipe()
+            arguments = (theirs, made.config(0), manual_dir, folder, limit)
+            process = _PROCESSES.Process(target=_build_narrowly, args=arguments)
+            process.start()
+            theirs.close()
+            built, logged[limit] = ours.recv()
+            process.join()
+            assert len(built) == 2 * 80, manual_dir
+            if limit is None:
+                right = built
+            assert built == right, manual_dir
+        assert logged[64] == logged[None], logged[64]
+    return "64 workers with 64 files: all right, nothing logged"
 
 
 def _build_narrowly(
@@ -242,66 +235,36 @@ def _build_narrowly(
     config: SubsetConfig,
     manual_dir: pathlib.Path,
     folder: pathlib.Path,
-    has_room: bool,
+    max_files: int | None,
 ) -> None:
-    if not has_room:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    if max_files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
     data_dir = pathlib.Path(tempfile.mkdtemp(dir=folder)) / "data"
-    with warnings() as said:
+    with warnings() as logged:
         final = build(manual_dir, config, data_dir, workers=64, num_shards=80)
-    send.send((shards(final), said))
-
-
-@contextlib.contextmanager
-def _no_direct_reads() -> Iterator[None]:
-    ours, theirs = _PROCESSES.Pipe()
-    process = _PROCESSES.Process(target=_hold_direct_reads, args=(theirs,))
-    process.start()
-    try:
-        held = ours.recv()
-        assert held, "the kernel gives no direct reads: nothing is tried"
-        print(f"another process holds {held} direct reads")
-        yield
-    finally:
-        ours.send("let go")
-        process.join()
-
-
-def _hold_direct_reads(told: Connection) -> None:
-    set_up = ctypes.c_long(_SYSTEM_CALLS[platform.machine()]["setup"])
-    held = 0
-    number = 1 << 15
-    while number:
-        context = ctypes.c_ulong(0)
-        if ctypes.CDLL(None).syscall(set_up, number, ctypes.byref(context)) == 0:
-            held += number
-        else:
-            number //= 2
-    told.send(held)
-    told.recv()
+    send.send((shards(final), logged))
 
 
 def together(folder: pathlib.Path, times: int) -> str:
     made = Made(folder)
     data_dir = folder / "shared" / "data"
-    processes = [
-        _PROCESSES.Process(
-            target=build,
-            args=(made.manual_dirs[0], made.config(n % _LISTS, f"own_{n}"), data_dir),
-        )
-        for n in range(times)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0] * times
-    for number in range(times):
-        configs = data_dir / "imagenet2012_subset" / f"own_{number}"
-        assert [path.name for path in configs.iterdir()] == ["5.0.0"]
-        right = made.right(number % _LISTS, "tfrecord")
-        assert shards(configs / "5.0.0") == right
-    return f"{times} processes, {times} configs, all right"
+    own = [made.config(n % _LISTS, f"own_{n}") for n in range(times)]
+    for configs in (own, [made.config(0, "same")] * times):
+        processes = [
+            _PROCESSES.Process(target=build, args=(made.manual_dirs[0], one, data_dir))
+            for one in configs
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        assert [process.exitcode for process in processes] == [0] * times
+        for number, config in enumerate(configs):
+            final = data_dir / "imagenet2012_subset" / config.name / "5.0.0"
+            assert not _left(final)
+            right = made.right(number % _LISTS if configs is own else 0, "tfrecord")
+            assert shards(final) == right
+    return f"{times} processes, {times} configs, then one config: all right"
 
 
 def kill(folder: pathlib.Path, times: int) -> str:
@@ -310,15 +273,14 @@ def kill(folder: pathlib.Path, times: int) -> str:
     as_array_record = made.right(0, "array_record")
     dice = random.Random()
     seconds = [_seconds_of_a_build(made, folder / f"timed_{n}") for n in range(2)][-1]
-    outcomes: dict[str, int] = {}
+    outcomes: collections.Counter[str] = collections.Counter()
     for number in range(times):
         what = ("anew", "overwrite", "beside")[number % 3]
         manual_dir = dice.choice(made.manual_dirs)
         data_dir = folder / f"killed_{number}" / "data"
-        others = (made.config(1, "killed"), data_dir, "tfrecord")
         wanted = (made.config(0, "killed"), data_dir, "tfrecord")
         if what == "overwrite":
-            build(manual_dir, *others)
+            build(manual_dir, made.config(1, "killed"), data_dir, "tfrecord")
         elif what == "beside":
             build(manual_dir, *wanted)
             wanted = (*wanted[:2], "array_record")
@@ -328,30 +290,18 @@ def kill(folder: pathlib.Path, times: int) -> str:
         process.kill()
         process.join()
         final = data_dir / "imagenet2012_subset" / "killed" / "5.0.0"
-        left = _left(final)
-        there = shards(final)
-        tfrecords = {name: one for name, one in there.items() if "tfrecord" in name}
+        found = shards(final)
+        tfrecords = {name: one for name, one in found.items() if "tfrecord" in name}
         allowed = {"anew": [{}, right[0]], "overwrite": [{}, *right]}
         assert tfrecords in allowed.get(what, [right[0]]), final
         assert final.exists() == bool(tfrecords), final
-        is_whole = process.exitcode == 0
-        names = (final / "dataset_info.json").read_text() if final.exists() else ""
-        strays = len(there) > len(tfrecords) and "array_record" not in names
-        written = [*final.parent.glob("incomplete*/**/imagenet2012_subset-*")]
-        if is_whole:
+        if process.exitcode == 0:
             outcome = "had ended"
-        elif strays:
-            outcome = "among the shards that it added"
-        elif written:
-            outcome = "with shards in its folder"
-        elif left:
-            outcome = "with a folder"
-        elif (what, tfrecords) == ("anew", {}) or tfrecords != right[0]:
-            outcome = "before it had a folder"
+        elif [*final.parent.glob("incomplete*/**/imagenet2012_subset-*")]:
+            outcome = "with staged shards"
         else:
-            outcome = "before it had a folder, or at its end"
-        key = f"{what}: {outcome}"
-        outcomes[key] = outcomes.get(key, 0) + 1
+            outcome = "with a staging directory" if _left(final) else "before or after"
+        outcomes[f"{what}: {outcome}"] += 1
         build(manual_dir, *wanted, **keywords)
         expected = right[0] | (as_array_record if what == "beside" else {})
         assert shards(final) == expected, final
@@ -363,20 +313,20 @@ def kill(folder: pathlib.Path, times: int) -> str:
 
 
 def _start(*arguments: Any, **keywords: Any) -> multiprocessing.process.BaseProcess:
-    """Starts a build in a process of its own; returns when it begins."""
+    """Starts a build in a separate process; returns when it begins."""
     ours, theirs = _PROCESSES.Pipe()
     process = _PROCESSES.Process(
-        target=_tell_and_build, args=(theirs, arguments, keywords)
+        target=_report_and_build, args=(theirs, arguments, keywords)
     )
     process.start()
     ours.recv()
     return process
 
 
-def _tell_and_build(
-    told: Connection, arguments: tuple[Any, ...], keywords: dict[str, Any]
+def _report_and_build(
+    send: Connection, arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> None:
-    told.send("begins")
+    send.send("begins")
     build(*arguments, **keywords)
 
 
@@ -391,7 +341,8 @@ def _seconds_of_a_build(made: Made, folder: pathlib.Path) -> float:
 def _left(final: pathlib.Path) -> list[pathlib.Path]:
     if not final.parent.exists():
         return []
-    return sorted(path for path in final.parent.iterdir() if path != final)
+    lock = final.with_name(f".{final.name}.lock")
+    return sorted(set(final.parent.iterdir()) - {final, lock})
 
 
 _TRIALS = {
@@ -403,7 +354,7 @@ _TRIALS = {
 
 
 def main() -> None:
-    """Runs one trial in a folder of its own, which is removed if all is right."""
+    """Runs one trial in a new directory, which is removed if everything is right."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("trial", choices=_TRIALS)
     parser.add_argument("--times", type=int)

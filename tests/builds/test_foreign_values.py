@@ -1,4 +1,4 @@
-"""Values that nobody expects, in the files of a dataset and in folders' names."""
+"""Unexpected values in the files of a dataset and in the names of folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Archives that somebody made again give the same dataset as the original ones."""
+"""Archives that somebody made again give the same dataset as the originals."""
 
 import io
 import pathlib

@@ -1,4 +1,4 @@
-"""Makes archives for tests: small, but of the real nesting and real images."""
+"""Makes small archives for tests, nested as the real ones and with real images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Files = Iterable[tuple[str, bytes]]
 
 
 def jpeg(seed: int, size: tuple[int, int] = (40, 30)) -> bytes:
-    """Returns a JPEG of its own for each seed; `size` is width and height."""
+    """Returns a different JPEG for each seed; `size` is width and height."""
     pixels = np.random.default_rng(seed).integers(0, 255, (*size[::-1], 3), np.uint8)
     return encode(Image.fromarray(pixels))
 

@@ -1,4 +1,4 @@
-"""The rule for every fault: the right dataset, or a clear error and nothing left."""
+"""The rule for every fault: the right dataset, or a clear error and no leftovers."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ BLOCK = tarfile.BLOCKSIZE
 
 Shards = dict[str, bytes]
 
-# What a clean build of the same archives and list gives, once for all tests.
+# What a build of the same archives and list gives without a fault, for all tests.
 _clean_shards: dict[tuple[bytes, ...], Shards] = {}
 
 
 class Rule:
-    """Builds small data in which a test has injected a fault, and judges the end.
+    """Builds small data in which a test has injected a fault, and checks the outcome.
 
-    It is made before the fault, so that it knows the right dataset.
+    Create it before the fault, so that it knows the right dataset.
     """
 
     def __init__(self, build: Build, small_data: SmallData, folder: pathlib.Path):
@@ -47,7 +47,7 @@ class Rule:
     def outcome(self, **build_keywords: Any) -> DatasetError | None:
         """Returns the error of a build; None if it gave the right dataset.
 
-        The test fails if it gave another dataset, raised an error that is not ours,
+        Fails if it gave another dataset, raised an error other than a `DatasetError`,
         left something behind, or changed the manual directory.
         """
         data_dir = next(self._data_dirs)
@@ -67,12 +67,12 @@ class Rule:
         return refusal
 
     def builds(self, **build_keywords: Any) -> None:
-        """Builds, and fails the test unless the dataset is the right one."""
+        """Builds, and fails unless the dataset is right."""
         refusal = self.outcome(**build_keywords)
         assert refusal is None
 
     def refuses(self, *parts: str, **build_keywords: Any) -> DatasetError:
-        """Builds, and fails the test without an error that says all of `parts`."""
+        """Builds, and fails without an error that contains all of `parts`."""
         refusal = self.outcome(**build_keywords)
         assert refusal is not None
         assert not [part for part in parts if part not in str(refusal)], str(refusal)
@@ -80,7 +80,7 @@ class Rule:
 
 
 class ReadRule:
-    """The same rule for one archive, up to the images to write, many times a second."""
+    """The same rule for one archive, up to the images to write: many times faster."""
 
     def __init__(self, small_data: SmallData, original: Original):
         self._data = small_data
@@ -90,10 +90,10 @@ class ReadRule:
         self._right = self._read()
 
     def outcome(self, content: bytes) -> DatasetError | None:
-        """Reads all images that are wanted of the archive, when it is `content`.
+        """Reads all wanted images of the archive when it contains `content`.
 
         Returns:
-          The error that this ends in; None if the images are the right ones.
+          The error; None if the images are right.
         """
         self.path.write_bytes(content)
         refusal = None
@@ -148,7 +148,7 @@ def assert_nothing_built(data_dir: pathlib.Path, config: str = "small") -> None:
 
 
 class Place(NamedTuple):
-    """Where a member lies: its header, its data, and where the next header starts."""
+    """Where a member is: its header, its data, and where the next header starts."""
 
     name: str
     header: int
@@ -161,7 +161,7 @@ class Place(NamedTuple):
 
 
 def places(archive: bytes) -> list[Place]:
-    """Returns where a tar's members lie, and those of the tars in it."""
+    """Returns where a tar's members are, and those of the tars in it."""
     return list(_places(archive, 0))
 
 

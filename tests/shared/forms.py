@@ -1,4 +1,4 @@
-"""Puts the small data into a folder in each form in which people have ImageNet."""
+"""Puts the small data into a folder in every form that people have ImageNet in."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def synset_tars(where: str) -> Form:
 
 
 def training_tree(where: str) -> Form:
-    """As the well-known scripts extract: a folder for each tar, which is removed."""
+    """As well-known scripts extract: a folder for each tar, which is removed."""
 
     def lay_out(data: SmallData, folder: pathlib.Path) -> None:
         synset_tars(where)(data, folder)
@@ -79,7 +79,7 @@ def validation_flat(where: str) -> Form:
 
 
 def validation_sorted(where: str) -> Form:
-    """As torchvision and valprep.sh sort; some of the other synsets have none."""
+    """As torchvision and valprep.sh sort; some synsets have no image."""
 
     def lay_out(data: SmallData, folder: pathlib.Path) -> None:
         for wnid in names.wnids()[::100]:
@@ -91,7 +91,7 @@ def validation_sorted(where: str) -> Form:
 
 
 def training_appended(*where: str) -> Form:
-    """As the Hugging Face hub's archives extract, one after the other into folders."""
+    """As the Hugging Face hub's archives extract, spread over several folders."""
 
     def lay_out(data: SmallData, folder: pathlib.Path) -> None:
         for number, (name, content) in enumerate(images(data)):
@@ -165,7 +165,7 @@ def validation_parquet(where: str) -> Form:
 
 
 def linked(form: Form, where: str) -> Form:
-    """The form elsewhere, and in the folder a link to it."""
+    """The form in another folder, and a link to it."""
 
     def lay_out(data: SmallData, folder: pathlib.Path) -> None:
         elsewhere = folder.parent / f"{folder.name}_disk"
@@ -217,7 +217,7 @@ VALIDATION_FORMS: Mapping[str, Form] = {
     "a link": linked(validation_flat("val"), "val"),
 }
 
-# What the tools that people extract with leave behind, and what systems add.
+# What tools that extract leave behind, and what systems add.
 LEFTOVERS: Mapping[str, bytes] = {
     "meta.bin": b"PK\x03\x04",
     "ILSVRC2012_devkit_t12.tar.gz": b"\x1f\x8b",
@@ -236,7 +236,7 @@ LEFTOVERS: Mapping[str, bytes] = {
 
 
 def leave(folder: pathlib.Path, leftover: str) -> None:
-    """Puts a leftover there, unless one of its folders is something else."""
+    """Writes a leftover, unless one of its folders is something else."""
     path = folder / leftover
     if all(part.is_dir() or not part.exists() for part in path.parents):
         write(path, LEFTOVERS[leftover])

@@ -1,4 +1,4 @@
-"""Targets of `tests/fuzz.py` that lay out folders: trees, and prepared datasets."""
+"""Targets of `tests/fuzz.py` that write directories: trees and prepared datasets."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _FILE, _LINK, _EMPTY, _FOLDER_OF_NOTHING = range(4)
 
 
 def fuzz_tree(data: bytes) -> None:
-    """Lays out a folder of the names in `data`, and reads what is found of it.
+    """Writes a directory with the names in `data`, and reads the images in it.
 
-    Every file holds its own path, so that what is read tells where it lay.
+    Every file contains its own path, so that what is read shows where it was.
     """
     shutil.rmtree(_MANUAL_DIR, ignore_errors=True)
     _MANUAL_DIR.mkdir()
     for entry in data.split(b"\n")[:24]:
-        # What no path can be is skipped.
+        # Skips what cannot be a path.
         with contextlib.suppress(OSError, ValueError):
             _lay_out(entry)
     for original, wanted in (TRAINING, _TRAINING), (VALIDATION, _VALIDATION):
@@ -54,8 +54,8 @@ def fuzz_tree(data: bytes) -> None:
             found = [name.decode() for name in entries.names.tolist()]
             assert set(found) <= set(wanted)
             assert {name.encode() for name in found} <= set(listed)
-            contents = map(bytes, source.read_in_order(entries))
-            for name, content in zip(found, contents, strict=True):
+            images = source.read_images(entries)
+            for name, content in zip(found, images, strict=True):
                 _check_path(name, content)
 
 
@@ -76,7 +76,7 @@ def _lay_out(entry: bytes) -> None:
 
 
 def _check_path(name: str, path: bytes) -> None:
-    """Sees that a file that was taken for an image is that image, by its path alone."""
+    """Checks by a file's path that it is the image it was taken for."""
     *folders, last = path.split(b"/")
     stem, _, suffix = last.rpartition(b".")
     number, wnid = name.removesuffix(".JPEG").encode(), names.wnid(name).encode()
@@ -106,7 +106,7 @@ def tree_seeds() -> list[bytes]:
 
 
 class _Dataset:
-    """A small dataset whose files are damaged and put right again."""
+    """A small dataset whose files are damaged and repaired."""
 
     def __init__(self) -> None:
         images = [(name, archives.jpeg(n)) for n, name in enumerate(_TRAINING)]
@@ -128,7 +128,7 @@ class _Dataset:
         self.files = {path: path.read_bytes() for path in sorted(found)}
 
     def prepare(self, manual_dir: pathlib.Path = _FOLDER / "none") -> Builder:
-        """Builds the dataset; where it is there already, nothing else can be built."""
+        """Builds the dataset; later calls find it, and no other can be built."""
         builder = Builder(
             config=SubsetConfig(
                 name="small", subset_list=str(self._list), validation_images=2
@@ -149,10 +149,10 @@ def _get_dataset() -> _Dataset:
 
 
 def fuzz_dataset(data: bytes) -> None:
-    """Damages a file of a dataset, checks the dataset, and asks for it.
+    """Damages a file of a dataset, checks the dataset, and requests it.
 
     The first byte says which file. The second says whether the rest is that file's
-    content, or a JSON value to put into the file, at the place that this byte counts.
+    content, or a JSON value to put into the file, in the place with this number.
     """
     dataset = _get_dataset()
     if len(data) < 2:
