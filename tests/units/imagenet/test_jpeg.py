@@ -73,6 +73,19 @@ def test_a_jpeg_that_ends_in_zeros_as_a_broken_download_does_is_defective(data, 
     assert jpeg.defect(NAME, data[:length] + zeros) is not None
 
 
+@pytest.mark.parametrize(
+    "between", [b"\xff", b"\xff\xff\xff", b"\xff\x01", b"\xff\xd0", b"\xff\xd8"]
+)
+def test_fill_bytes_and_markers_without_a_length_are_skipped(between):
+    data = archives.jpeg(1)
+    data = data[:2] + between + data[2:]
+    assert jpeg.defect(NAME, data) is None
+    # Its pixels are found, and nothing needs to decode it.
+    assert jpeg.defect(NAME, data[:-2]) == (
+        "is cut off: no end-of-image marker follows its pixels"
+    )
+
+
 def test_an_end_marker_in_a_thumbnail_does_not_end_the_image():
     data = _encode(_pixels(1, 60, 40), exif=_exif_with_thumbnail())
     in_pixels = data.rindex(b"\xff\xda") + 40

@@ -1,4 +1,4 @@
-"""What folders hold and how long files are, asked of many at a time."""
+"""What folders contain and how long files are, for many of them at a time."""
 
 import os
 import threading
@@ -35,7 +35,7 @@ def test_statuses_come_in_the_order_of_the_paths(tmp_path):
             assert isinstance(result, FileNotFoundError)
 
 
-def test_what_is_no_file_is_named(tmp_path):
+def test_what_is_not_a_regular_file_is_named(tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "loop").symlink_to("loop")
     paths = [str(tmp_path), str(tmp_path / "fifo"), "/dev/null", str(tmp_path / "loop")]
@@ -48,7 +48,7 @@ def test_what_is_no_file_is_named(tmp_path):
     assert isinstance(loop, OSError)
 
 
-def test_a_folder_is_sorted_out(tmp_path):
+def test_the_contents_of_a_folder_are_classified(tmp_path):
     for name in ("b", "a"):
         (tmp_path / name).mkdir()
         (tmp_path / f"{name}.txt").touch()
@@ -81,7 +81,7 @@ def test_many_folders(tmp_path):
     assert [f.files for f in listed] == [[b"%d.txt" % number] for number in range(100)]
 
 
-def test_a_folder_that_is_not_there():
+def test_a_folder_that_does_not_exist():
     with pytest.raises(FileNotFoundError):
         list_folders(["/nowhere"] * 50)
 
@@ -90,7 +90,7 @@ def test_a_folder_that_is_not_there():
     ("target", "upwards"),
     [(".", True), ("..", True), ("../inner", True), ("../other", False), ("x", False)],
 )
-def test_links_that_lead_upwards(tmp_path, target, upwards):
+def test_links_that_point_upwards(tmp_path, target, upwards):
     for name in ("inner", "other", "inner/x"):
         (tmp_path / name).mkdir()
     link = tmp_path / "inner" / "link"
@@ -98,7 +98,7 @@ def test_links_that_lead_upwards(tmp_path, target, upwards):
     assert leads_upwards(str(link)) == upwards
 
 
-def test_what_is_slow_is_done_by_many_threads():
+def test_slow_tasks_run_in_many_threads():
     by = set()
 
     def slow(number):
@@ -110,7 +110,7 @@ def test_what_is_slow_is_done_by_many_threads():
     assert len(by) > 16
 
 
-def test_what_is_quick_needs_few_threads():
+def test_quick_tasks_run_in_few_threads():
     by = set()
 
     def quick(number):
