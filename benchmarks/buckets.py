@@ -1,40 +1,34 @@
-"""Builds from a bucket behind a network, and streams the same bytes once.
+"""Compares builds from a bucket behind a network with streaming both archives once.
 
-    python -m benchmarks.buckets --archives FOLDER
+    python -m benchmarks.buckets ARCHIVES
 
-The archives are those of `make/archives.py`. The store is `measure/store_server.py`:
-each request takes 30 ms, each connection brings 100 MB/s. TFDS's own builder cannot
-read `s3://`; where it can read a bucket, it streams the training archive through one
-connection. So it is compared with exactly that: the bytes of both archives, streamed
-once at that rate, without its work on them, and measured over `--stream_bytes` of them.
+ARCHIVES is a directory that `make/archives.py` made, best on a file system in memory.
+Each request to the store takes 30 ms, and each connection brings 100 MB/s (see
+measure/store_server.py). TFDS's own builder cannot read `s3://`; where it can read a
+bucket, it streams the archives through one connection. Here that is what the first
+`--stream_bytes` take, for as many bytes as both archives have, without any other work.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import pathlib
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from unittest import mock
 
-from benchmarks.make.archives import (
-    LIST_NAMES,
-    TRAINING_NAME,
-    ArchiveFacts,
-    read_facts,
-)
-from benchmarks.measure.machine import machine_line
-from benchmarks.measure.process import Measurement
-from benchmarks.measure.runs import cut_options, run_module
-from benchmarks.measure.store import serve
-from benchmarks.measure.tables import print_table
+from benchmarks.make.archives import LIST_NAMES, TRAINING_NAME, read_facts
+from benchmarks.measure.runs import build, machine_line, print_table
+from benchmarks.measure.store_server import BUCKET, counts, serve, stream_seconds
 
 
 def main() -> int:
     """Measures as the command line says, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--archives", type=pathlib.Path, required=True)
+    parser.add_argument("archives", type=pathlib.Path)
     parser.add_argument("--stream_bytes", type=float, default=2e9)
     configs = list(LIST_NAMES)
     parser.add_argument("--configs", nargs="+", choices=configs, default=configs)
@@ -45,72 +39,54 @@ def main() -> int:
     headers = facts.training_images + facts.validation_images
     print(machine_line())
     print(f"\n{facts.synsets:,} synsets, {headers:,} headers, {size / 1e9:.1f} GB\n")
-    streamed = _stream(args.archives, int(args.stream_bytes), size)
-    rows = [_row("both archives, streamed", streamed, streamed, "-", 2, size, 0)]
-    with tempfile.TemporaryDirectory() as scratch:
+    sample = min(int(args.stream_bytes), facts.training_size)
+    with serve(args.archives) as url:
+        streamed = stream_seconds(url, TRAINING_NAME, sample) * size / sample
+    row = ["both archives, streamed", f"{streamed:.1f}", "1.0", "-", "-", "2"]
+    rows = [[*row, f"{size / 1e9:.2f}"]]
+    with tempfile.TemporaryDirectory(dir=args.archives) as scratch:
         for config in args.configs:
-            data_dir = pathlib.Path(scratch) / config
-            rows += _build(args.archives, facts, config, data_dir, streamed)
+            rows += _build(args.archives, config, pathlib.Path(scratch), streamed)
     print_table(
-        "what | seconds | times as fast as the stream | CPU seconds | requests"
-        " | GB read | extra disk, GB",
+        "what | seconds | times as fast as streaming | CPU seconds | peak memory, GB"
+        " | requests | GB read",
         rows,
     )
     return 0
 
 
-def _stream(archives: pathlib.Path, sample: int, size: int) -> float:
-    """Returns the seconds that `size` bytes take through one connection."""
-    sample = min(sample, (archives / TRAINING_NAME).stat().st_size)
-    with serve(archives) as store:
-        return store.stream_seconds(TRAINING_NAME, sample) * size / sample
-
-
 def _build(
-    archives: pathlib.Path,
-    facts: ArchiveFacts,
-    config: str,
-    data_dir: pathlib.Path,
-    streamed: float,
+    archives: pathlib.Path, config: str, scratch: pathlib.Path, streamed: float
 ) -> Iterator[list[str]]:
-    """Builds from nothing and with the index kept; yields a row for each."""
-    data_dir.mkdir()
-    for what in (f"`{config}`", f"`{config}`, index kept"):
-        with serve(archives) as store:
-            arguments = ["ours", config, f"--data_dir={data_dir}"]
-            arguments += [f"--archives={store.folder}"]
-            arguments += cut_options(archives, facts, config)
-            built = run_module("build_once", arguments, data_dir, store.environment)
-            counts = store.counts()
-        yield _row(
+    """Builds with nothing saved, then with the index saved; yields a row for each."""
+    facts = read_facts(archives)
+    for what in (config, f"{config}, index saved"):
+        with serve(archives) as url:
+            variables = {
+                "AWS_ACCESS_KEY_ID": "id",
+                "AWS_SECRET_ACCESS_KEY": "secret",
+                "AWS_ENDPOINT_URL": url,
+            }
+            with mock.patch.dict(os.environ, variables):
+                run = build(
+                    "ours",
+                    config,
+                    f"s3://{BUCKET}",
+                    scratch / config,
+                    facts,
+                    lists=archives,
+                )
+            read = counts(url)
+        shutil.rmtree(run.data_path)
+        yield [
             what,
-            built.seconds,
-            streamed,
-            f"{float(built.printed['cpu_seconds']):.1f}",
-            counts["requests"],
-            counts["bytes"],
-            _extra_disk(built),
-        )
-        shutil.rmtree(built.printed["data_path"])
-
-
-def _row(
-    what: str,
-    seconds: float,
-    streamed: float,
-    cpu: str,
-    requests: int,
-    read: float,
-    disk: float,
-) -> list[str]:
-    row = [what, f"{seconds:.1f}", f"{streamed / seconds:.1f}", cpu, f"{requests:,}"]
-    row += [f"{read / 1e9:.2f}", f"{disk / 1e9:.2f}"]
-    print(*row, sep=", ", file=sys.stderr, flush=True)
-    return row
-
-
-def _extra_disk(built: Measurement) -> int:
-    return built.peak_disk - built.final_disk
+            f"{run.seconds:.1f}",
+            f"{streamed / run.seconds:.1f}",
+            f"{run.cpu_seconds:.1f}",
+            f"{run.memory / 1e9:.2f}",
+            f"{read['requests']:,}",
+            f"{read['bytes'] / 1e9:.2f}",
+        ]
 
 
 if __name__ == "__main__":
