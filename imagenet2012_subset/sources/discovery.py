@@ -461,6 +461,9 @@ def _or_else(
 def _nothing_found(manual_dir: epath.Path, original: Original) -> ManualDirError:
     """Returns the error of a folder without a split; it names what is near."""
     path = manual_dir / original.file_name
+    if not is_local(manual_dir):
+        remedy = f"{original.how_to_get}. In a bucket, only the archives can be used"
+        return ManualDirError(path, "does not exist", remedy)
     present = _names_in(manual_dir)
     clues = list(_clues(manual_dir, present, path, original))
     if clues:
@@ -489,8 +492,6 @@ def _clues(
     manual_dir: epath.Path, present: Sequence[str], path: epath.Path, original: Original
 ) -> Iterator[tuple[str, Advice]]:
     """Yields what is near the missing archive: its name, and what is to be said."""
-    if not is_local(manual_dir):
-        return
     for name in present[:_MAX_NEAR]:
         near = os.path.join(manual_dir, name)
         if os.path.isfile(near):

@@ -355,9 +355,10 @@ def _after_end(files: Files, walk: TarWalk) -> str | None:
 def _first_data(files: Files, file: int, start: int, end: int) -> int:
     """Returns where the first of a sample of blocks is not zeros; `end` if none is."""
     step = max(BLOCK, (end - start) // _SAMPLES // BLOCK * BLOCK)
-    for at in range(start, end, step):
-        if files.read(file, at, min(BLOCK, end - at)).strip(b"\0"):
-            return at
+    blocks = [Range(file, at, min(BLOCK, end - at)) for at in range(start, end, step)]
+    for block, data in zip(blocks, read_in_order(files, blocks), strict=True):
+        if data.strip(b"\0"):
+            return block.offset
     return end
 
 
