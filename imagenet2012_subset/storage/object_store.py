@@ -254,9 +254,10 @@ def _store(folder: str, variables: frozenset[tuple[str, str]]) -> Any:
         "AWS_SKIP_SIGNATURE",
     }:
         options["credential_provider"] = _aws_profile()
-    # Google's own libraries read this variable.
-    if scheme == "gs" and (emulator := given.get("STORAGE_EMULATOR_HOST")):
-        options["config"] = {"base_url": emulator, "skip_signature": True}
+    # Google's own libraries read this variable, with or without a scheme.
+    if scheme == "gs" and (host := given.get("STORAGE_EMULATOR_HOST")):
+        base_url = host if "://" in host else f"http://{host}"
+        options["config"] = {"base_url": base_url, "skip_signature": True}
     url = f"{scheme}://{urllib.parse.quote(rest, safe='/@')}"
     return from_url(url, client_options=_CLIENT, retry_config=_RETRIES, **options)
 

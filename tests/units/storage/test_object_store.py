@@ -58,6 +58,15 @@ def test_ranges_are_read_in_order_whether_prefetched_or_not(url):
         assert (files.path(0), files.size(0)) == (url, len(DATA))
 
 
+def test_an_emulator_of_google_may_be_given_without_a_scheme(
+    google_bucket, google: FaultProxy, monkeypatch
+):
+    put(f"{google_bucket}/some.tar", DATA)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", google.url.removeprefix("http://"))
+    assert exists(f"{google_bucket}/some.tar")
+    assert not exists(f"{google_bucket}/other.tar")
+
+
 def test_google_and_its_versions(google_bucket):
     url = f"{google_bucket}/a folder/some.tar"
     put(url, DATA)
