@@ -84,3 +84,58 @@ def test_any_other_name_is_an_error_that_shows_it(name):
     with pytest.raises(ValueError, match="names no training or validation") as caught:
         names.wnid(name)
     assert repr(name) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "appended"),
+    [
+        (b"n01440764_18.JPEG", b"n01440764_18.JPEG", None),
+        (b"a/b\n/n01440764_18.JPEG", b"n01440764_18.JPEG", None),
+        (b"n01440764_18_n01443537.JPEG", b"n01440764_18.JPEG", b"n01443537"),
+        (
+            b"x/ILSVRC2012_val_00000001_n01443537.JPEG",
+            b"ILSVRC2012_val_00000001.JPEG",
+            b"n01443537",
+        ),
+        (b"ILSVRC2012_test_00000001.JPEG", b"ILSVRC2012_test_00000001.JPEG", None),
+        (b"", None, None),
+        (b"n01440764_18", None, None),
+        (b"n01440764_18.jpeg", None, None),
+        (b"n01440764_18.JPG", None, None),
+        (b"n01440764_18.JPEG\n", None, None),
+        (b"._n01440764_18.JPEG", None, None),
+        (b"n01440764_12345678901.JPEG", None, None),
+        (b"n01440764_18_n0144076.JPEG", None, None),
+        (b"n01440764_18_n01440764_n01440764.JPEG", None, None),
+        (b"ILSVRC2012_train_00000001.JPEG", None, None),
+    ],
+)
+def test_the_last_part_of_a_path_names_an_image(path, name, appended):
+    parsed = names.parse_path(path)
+    assert parsed == (None if name is None else (name, appended))
+    several = names.parse_paths([path, b"README", path])
+    assert several == ([name, None, name], [(name, appended)] * 2 if appended else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "claimed", "truth"),
+    [
+        ("n01440764_18.JPEG", "n01443537", "n01440764"),
+        ("n01440764_18.JPEG", "n01440764", None),
+        ("n99999999_18.JPEG", "n01440764", None),
+        ("ILSVRC2012_val_00000293.JPEG", "n01443537", "n01440764"),
+        ("ILSVRC2012_val_00000293.JPEG", "n01440764", None),
+        ("ILSVRC2012_test_00000001.JPEG", "n01440764", None),
+    ],
+)
+def test_a_folder_or_suffix_can_differ_from_the_class_of_an_image(name, claimed, truth):
+    assert names.mismatched_wnid(name, claimed) == truth
+
+
+def test_a_wnid_has_eight_digits():
+    assert [
+        w
+        for w in ("n01440764", "n0144076", "n014407640", "x01440764", "n0144076१")
+        if names.is_wnid(w)
+    ] == ["n01440764"]
+    assert names.validation_name(7) == "ILSVRC2012_val_00000007.JPEG"
