@@ -1,25 +1,27 @@
-"""What the page tells, as its template takes it."""
+"""The facts of the page, as its template needs them."""
 
 from __future__ import annotations
 
+import base64
 import datetime
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow_datasets as tfds
 
-from imagenet2012_subset.imagenet.class_names import class_name
+from imagenet2012_subset.imagenet.class_names import class_lemmas, class_name
+from imagenet2012_subset.imagenet.names import wnids
 from imagenet2012_subset.imagenet2012_subset_dataset_builder import Builder
-from imagenet2012_subset.page.survey import SplitSurvey
+from imagenet2012_subset.page.survey import SIDE, SplitSurvey, Thumbnail
+from imagenet2012_subset.prepared.dataset import INFO_FILE, PreparedDataset
 
-_FEW = 4  # Numbers that a sentence can list.
-_EXTREMES = 5  # Classes that are named, of those with the fewest and most images.
+_FEW = 4  # A sentence lists at most this many numbers.
+_EXTREMES = 5  # How many of the smallest and of the largest classes are named.
 _PERCENTILES = (0, 5, 50, 95, 100)
 
 
 class Fact(NamedTuple):
-    """A line about the dataset; `is_code` asks for a typewriter's font."""
+    """A line about the dataset; `is_code` values are shown in a monospaced font."""
 
     term: str
     value: str
@@ -27,7 +29,7 @@ class Fact(NamedTuple):
 
     @property
     def is_link(self) -> bool:
-        """Whether the value is an address to go to."""
+        """Whether the value is a URL."""
         return self.value.startswith(("http://", "https://"))
 
 
@@ -40,19 +42,19 @@ class Shard(NamedTuple):
 
 
 class Split(NamedTuple):
-    """A split as a whole.
+    """The facts about a split.
 
     Attributes:
       name: of the split.
-      num_images: in all.
+      num_images: of all shards.
       num_bytes: of all records.
-      mean_bytes: of an image as encoded.
+      mean_bytes: the average size of an encoded image.
       shards: the files.
-      images_per_shard: a number, or the least and the greatest.
-      balance: a sentence on how many images a class has.
-      fewest: classes with the fewest images and how many, where the sentence does not
-        tell.
-      most: likewise those with the most.
+      images_per_shard: one number, or the minimum and the maximum.
+      balance: a sentence about the number of images of a class.
+      fewest: the smallest classes and their number of images, unless `balance` lists
+        all numbers.
+      most: the largest classes, the same way.
     """
 
     name: str
@@ -75,21 +77,20 @@ class Spread(NamedTuple):
 
 
 def describe_dataset(
-    builder: tfds.core.DatasetBuilder, surveys: Sequence[SplitSurvey], made: str
+    dataset: PreparedDataset, surveys: Sequence[SplitSurvey], made: str
 ) -> list[Fact]:
-    """Returns what the dataset is, where it came from and when.
+    """Returns what the dataset is, where it comes from and when it was built.
 
     Args:
-      builder: of the dataset.
+      dataset: the dataset.
       surveys: its splits.
       made: when and by what the page was made.
     """
-    info = builder.info
+    info = dataset.builder().info
     config = Builder.builder_configs.get(info.config_name)
-    module = info.module_name or "unknown"
-    stat = (builder.data_path / "dataset_info.json").stat()
-    built = datetime.datetime.fromtimestamp(stat.mtime, datetime.timezone.utc)
-    file_format = info.file_format.value if info.file_format else "unknown"
+    modified = (dataset.folder / INFO_FILE).stat().mtime
+    built = datetime.datetime.fromtimestamp(modified, datetime.timezone.utc)
+    files = f"{dataset.default_format.value}, {info.dataset_size}"
     facts = [
         Fact("Config", info.config_name or ""),
         Fact("What it is", info.config_description or ""),
@@ -97,8 +98,8 @@ def describe_dataset(
         Fact("Version", str(info.version)),
         Fact("Homepage", info.homepage),
         Fact("Built", format_time(built)),
-        Fact("Built by", module, is_code=True),
-        Fact("Files", f"{file_format}, {info.dataset_size}"),
+        Fact("Built by", info.module_name or "unknown", is_code=True),
+        Fact("Files", files),
         *(
             Fact(f"SHA-256, names of {survey.name}", survey.fingerprint, is_code=True)
             for survey in surveys
@@ -109,16 +110,17 @@ def describe_dataset(
 
 
 def format_time(moment: datetime.datetime) -> str:
-    """Returns a time for people, such as `24 November 2026, 07:08 UTC`."""
+    """Returns a time such as `24 November 2026, 07:08 UTC`."""
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
-def describe_split(builder: tfds.core.DatasetBuilder, survey: SplitSurvey) -> Split:
-    """Returns the numbers of a split, and of each of its shards."""
-    info = builder.info.splits[survey.name]
+def describe_split(dataset: PreparedDataset, survey: SplitSurvey) -> Split:
+    """Returns the numbers of a split and of each of its shards."""
+    info = dataset.splits[survey.name]
+    paths = dataset.shard_paths(survey.name)
     shards = [
         Shard(path.name, length, path.stat().length)
-        for path, length in zip(info.filepaths, info.shard_lengths, strict=True)
+        for path, length in zip(paths, info.shard_lengths, strict=True)
     ]
     fewest, most = _extremes(survey.per_class)
     return Split(
@@ -127,7 +129,7 @@ def describe_split(builder: tfds.core.DatasetBuilder, survey: SplitSurvey) -> Sp
         num_bytes=info.num_bytes,
         mean_bytes=float(survey.num_bytes.mean()),
         shards=shards,
-        images_per_shard=range_text(info.shard_lengths),
+        images_per_shard=_range_text(info.shard_lengths),
         balance=_balance(survey.per_class),
         fewest=fewest,
         most=most,
@@ -135,7 +137,7 @@ def describe_split(builder: tfds.core.DatasetBuilder, survey: SplitSurvey) -> Sp
 
 
 def describe_sizes(surveys: Sequence[SplitSurvey]) -> list[Spread]:
-    """Returns how the images' sizes are spread, quantity by quantity."""
+    """Returns the distribution of the images' sizes."""
     quantities = {
         "Width, pixels": [survey.widths for survey in surveys],
         "Height, pixels": [survey.heights for survey in surveys],
@@ -156,13 +158,13 @@ def _balance(per_class: np.ndarray) -> str:
             f"{_classes(frequency)} {number:,}"
             for number, frequency in zip(numbers, frequencies, strict=True)
         ]
-        told = ", ".join(parts)
+        numbers_text = ", ".join(parts)
     else:
         median = f"{np.median(present):,.0f}"
-        told = f"{numbers[0]:,} to {numbers[-1]:,}, {median} in the middle"
+        numbers_text = f"{numbers[0]:,} to {numbers[-1]:,}, {median} in the middle"
     missing = len(per_class) - len(present)
-    lacking = f" {_classes(missing)} none." if missing else ""
-    return f"Images of a class: {told}.{lacking}"
+    without = f" {_classes(missing)} none." if missing else ""
+    return f"Images of a class: {numbers_text}.{without}"
 
 
 def _classes(number: int) -> str:
@@ -172,7 +174,7 @@ def _classes(number: int) -> str:
 def _extremes(
     per_class: np.ndarray,
 ) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-    """Returns the classes with the fewest and the most images, with their number."""
+    """Returns the smallest and the largest classes with their number of images."""
     present = np.flatnonzero(per_class)
     if len(np.unique(per_class)) <= _FEW or len(present) <= 2 * _EXTREMES:
         return [], []
@@ -181,7 +183,62 @@ def _extremes(
     return named[:_EXTREMES], named[: -_EXTREMES - 1 : -1]
 
 
-def range_text(numbers: Sequence[int]) -> str:
-    """Returns the least and the greatest of some numbers, or their one value."""
+def _range_text(numbers: Sequence[int]) -> str:
+    """Returns the minimum and the maximum, or the only value."""
     least, greatest = min(numbers), max(numbers)
     return f"{least:,}" if least == greatest else f"{least:,} to {greatest:,}"
+
+
+def contact_sheet(surveys: Sequence[SplitSurvey]) -> dict[str, Any]:
+    """Returns all classes with images and their thumbnails, as JSON for the script."""
+    labels = np.unique(np.concatenate([survey.labels for survey in surveys])).tolist()
+    counts = {survey.name: survey.per_class for survey in surveys}
+    return {
+        "classes": [
+            {
+                "label": label,
+                "wnid": wnids()[label],
+                "name": class_name(label),
+                "words": class_lemmas(label),
+                "splits": [
+                    {
+                        "name": survey.name,
+                        "count": int(counts[survey.name][label]),
+                        "images": [
+                            _image(thumbnail)
+                            for thumbnail in survey.thumbnails.get(label, [])
+                        ],
+                    }
+                    for survey in surveys
+                ],
+            }
+            for label in labels
+        ],
+    }
+
+
+def what_is_shown(surveys: Sequence[SplitSurvey]) -> str:
+    """Returns sentences that say which images the contact sheet shows."""
+    cut = f"Each is cut to its middle square and {SIDE} pixels wide."
+    parts = []
+    for survey in surveys:
+        shown = {label: len(kept) for label, kept in survey.thumbnails.items()}
+        if sum(shown.values()) == len(survey.labels):
+            parts.append(f"all {len(survey.labels):,} of {survey.name}")
+        else:
+            of_class = _range_text(list(shown.values()))
+            parts.append(
+                f"{sum(shown.values()):,} of the {len(survey.labels):,} of "
+                f"{survey.name}, the first {of_class} of each class"
+            )
+    return f"Images shown: {'; '.join(parts)}. {cut}"
+
+
+def _image(thumbnail: Thumbnail) -> dict[str, Any]:
+    return {
+        "name": thumbnail.file_name,
+        "width": thumbnail.width,
+        "height": thumbnail.height,
+        "bytes": thumbnail.num_bytes,
+        "webp": base64.b64encode(thumbnail.webp).decode(),
+    }

@@ -1,4 +1,4 @@
-"""From what was surveyed to HTML."""
+"""Renders the page as HTML."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ import tensorflow_datasets as tfds
 
 from imagenet2012_subset.page import plots
 from imagenet2012_subset.page.contents import (
+    contact_sheet,
     describe_dataset,
     describe_sizes,
     describe_split,
     format_time,
+    what_is_shown,
 )
-from imagenet2012_subset.page.replace import GENERATOR
-from imagenet2012_subset.page.sheet import contact_sheet, what_is_shown
-from imagenet2012_subset.page.survey import SplitSurvey
-from imagenet2012_subset.page.thumbnail import SIDE
+from imagenet2012_subset.page.survey import SIDE, SplitSurvey
+from imagenet2012_subset.prepared.dataset import PreparedDataset
 from imagenet2012_subset.tfds_internals import Size
 from imagenet2012_subset.version import __version__
 
+GENERATOR = "imagenet2012_subset page"
+"""What a page names as its generator, which shows that it may be replaced."""
 
-def render_page(
-    builder: tfds.core.DatasetBuilder, surveys: Sequence[SplitSurvey]
-) -> str:
+
+def render_page(dataset: PreparedDataset, surveys: Sequence[SplitSurvey]) -> str:
     """Returns the page of a dataset as an HTML document.
 
     Args:
-      builder: of the prepared dataset.
-      surveys: of each of its splits; at least one, and each with an image.
+      dataset: the dataset.
+      surveys: its splits that contain images, at least one.
     """
+    info = dataset.builder().info
     files = jinja2.PackageLoader("imagenet2012_subset.page")
     environment = jinja2.Environment(
         loader=files,
@@ -53,20 +55,20 @@ def render_page(
     now = format_time(datetime.datetime.now(datetime.timezone.utc))
     ours, theirs = __version__, tfds.__version__
     made = f"{now}, by imagenet2012_subset {ours} and TFDS {theirs}"
-    sheet = contact_sheet(builder, surveys)
+    sheet = contact_sheet(surveys)
     return environment.get_template("page.html").render(
         generator=GENERATOR,
         script=script,
-        # The only script that a browser may run: what is in a dataset never is.
+        # Browsers run no other script, so nothing in a dataset can run.
         script_hash=_content_hash(script),
         style=style,
-        title=builder.info.full_name,
-        summary=builder.info.description.split("\n\n")[0],
-        citation=builder.info.citation,
-        facts=describe_dataset(builder, surveys, made),
-        splits=[describe_split(builder, survey) for survey in surveys],
+        title=info.full_name,
+        summary=info.description.split("\n\n")[0],
+        citation=info.citation,
+        facts=describe_dataset(dataset, surveys, made),
+        splits=[describe_split(dataset, survey) for survey in surveys],
         num_classes=len(sheet["classes"]),
-        dataset_size=str(builder.info.dataset_size),
+        dataset_size=str(info.dataset_size),
         sizes=describe_sizes(surveys),
         plots=_plots(surveys),
         sheet=sheet,
@@ -76,7 +78,7 @@ def render_page(
 
 
 def _plots(surveys: Sequence[SplitSurvey]) -> dict[str, markupsafe.Markup]:
-    """Returns SVGs by name, which need no escaping: they hold no text of a dataset."""
+    """Returns SVGs by name. They contain no text from a dataset, so none is escaped."""
     shown = np.unique(np.concatenate([survey.labels for survey in surveys]))
     drawn = {
         "balance": plots.balance_plot([survey.per_class[shown] for survey in surveys]),

@@ -2,31 +2,111 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import io
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
-import tensorflow_datasets as tfds
-from PIL import Image
+from PIL import Image, ImageOps
 
 from imagenet2012_subset.errors import first_line
 from imagenet2012_subset.imagenet.class_names import class_names
-from imagenet2012_subset.page.prepared import damaged
-from imagenet2012_subset.page.sample import FairSample
-from imagenet2012_subset.page.thumbnail import Thumbnail, make_thumbnail
+from imagenet2012_subset.output import progress_bar
+from imagenet2012_subset.prepared.dataset import PreparedDataset, damaged
+from imagenet2012_subset.prepared.records import Record, read_shard
 from imagenet2012_subset.subset.subset_list import fingerprint
-from imagenet2012_subset.tfds_internals import FileFormat, tqdm
+
+SIDE = 96
+"""Width and height of a thumbnail in pixels."""
+
+MAX_BYTES = 1_700
+"""A thumbnail takes at most so many bytes if possible; most photos take about 1,200."""
+
+_QUALITIES = (40, 25, 10, 0)
+
+
+class Thumbnail(NamedTuple):
+    """A small picture of an image, and facts about the image.
+
+    Attributes:
+      file_name: the image's name in ImageNet.
+      width: of the image in pixels.
+      height: of the image in pixels.
+      num_bytes: of the encoded image.
+      webp: the middle of the image, `SIDE` by `SIDE` pixels.
+    """
+
+    file_name: str
+    width: int
+    height: int
+    num_bytes: int
+    webp: bytes
+
+
+def make_thumbnail(file_name: str, data: bytes) -> Thumbnail:
+    """Returns the thumbnail of an encoded image.
+
+    Raises:
+      OSError: if Pillow cannot decode it.
+    """
+    with Image.open(io.BytesIO(data)) as image:
+        width, height = image.size
+        # A JPEG decoder scales down by 2, 4 or 8 at a lower cost.
+        image.draft("RGB", (SIDE, SIDE))
+        small = ImageOps.fit(image.convert("RGB"), (SIDE, SIDE))
+    return Thumbnail(file_name, width, height, len(data), _encode(small))
+
+
+def _encode(picture: Image.Image) -> bytes:
+    for quality in _QUALITIES:
+        stream = io.BytesIO()
+        picture.save(stream, "WEBP", quality=quality, method=6)
+        if stream.tell() <= MAX_BYTES:
+            break
+    return stream.getvalue()
+
+
+class FairSample:
+    """Keeps the first thumbnails of each class, up to a total number.
+
+    A frequent class only gets more than a rare one if all of the rare one are kept.
+    """
+
+    def __init__(self, capacity: int):
+        """Makes an empty sample of at most `capacity` thumbnails."""
+        self._capacity = capacity
+        self._kept: dict[int, list[Thumbnail]] = collections.defaultdict(list)
+        self._size = 0
+
+    def wants(self, label: int) -> bool:
+        """Returns whether one more of a class would be kept."""
+        if self._size < self._capacity:
+            return True
+        longest = max(map(len, self._kept.values()), default=0)
+        return len(self._kept[label]) + 1 < longest
+
+    def add(self, label: int, thumbnail: Thumbnail) -> None:
+        """Adds a wanted thumbnail; the largest class may lose its last one."""
+        if self._size == self._capacity:
+            max(self._kept.values(), key=len).pop()
+            self._size -= 1
+        self._kept[label].append(thumbnail)
+        self._size += 1
+
+    def by_label(self) -> dict[int, list[Thumbnail]]:
+        """Returns the kept thumbnails of each class, in the order of their addition."""
+        return {label: kept for label, kept in sorted(self._kept.items()) if kept}
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitSurvey:
-    """What is in a split, in columns of one value for each image.
+    """The images of a split, as columns with one value for each image.
 
     Attributes:
       name: of the split.
-      fingerprint: a SHA-256 of the images' names, whatever their order.
+      fingerprint: the SHA-256 of the sorted names of the images.
       labels: 0 to 999.
       widths: in pixels.
       heights: in pixels.
@@ -44,50 +124,42 @@ class SplitSurvey:
 
     @property
     def per_class(self) -> np.ndarray:
-        """How many images each of the 1,000 classes has."""
+        """The number of images of each of the 1,000 classes."""
         return np.bincount(self.labels, minlength=len(class_names()))
-
-    @property
-    def pixels(self) -> np.ndarray:
-        """Width times height of each image."""
-        return self.widths * self.heights
 
 
 def survey_split(
-    builder: tfds.core.DatasetBuilder, split: str, most_thumbnails: int
+    dataset: PreparedDataset, split: str, max_thumbnails: int
 ) -> SplitSurvey:
-    """Reads a split, under a progress bar.
+    """Reads all records of a split, with a progress bar.
 
     Args:
-      builder: of a prepared dataset.
-      split: its name.
-      most_thumbnails: how many images to make small, of all classes alike.
+      dataset: the dataset.
+      split: the name of the split.
+      max_thumbnails: how many thumbnails to make for all classes together.
 
     Raises:
-      DatasetError: if a record is missing or cannot be read, or its image's header.
+      DatasetError: if a shard cannot be read, or an image's header is damaged.
     """
     names: list[str] = []
     columns: list[tuple[int, int, int, int]] = []
-    thumbnails = FairSample[Thumbnail](most_thumbnails)
-    total = builder.info.splits[split].num_examples
-    position = f"the split {split!r} cannot be read"
-    try:
-        with tqdm(total=total, desc=f"Reading {split}", unit=" images") as bar:
-            for example in _examples(builder, split):
-                name, data = _text(example["file_name"]), bytes(example["image"])
-                position = f"{name} in the split {split!r} cannot be shown"
-                label = int(example["label"])
-                if not 0 <= label < len(class_names()):
-                    raise ValueError(f"its label is {label}")
-                with Image.open(io.BytesIO(data)) as image:  # Reads its header alone.
-                    columns.append((label, *image.size, len(data)))
-                names.append(name)
-                if thumbnails.wants(label):
-                    thumbnails.add(label, make_thumbnail(name, data))
-                position = f"what follows {name} in the split {split!r} cannot be read"
+    thumbnails = FairSample(max_thumbnails)
+    info = dataset.splits[split]
+    with progress_bar(
+        total=info.num_examples, desc=f"Reading {split}", unit=" images"
+    ) as bar:
+        for number, path in enumerate(dataset.shard_paths(split)):
+            for record in read_shard(dataset, split, number):
+                try:
+                    columns.append(_measure(record))
+                    if thumbnails.wants(record.label):
+                        thumbnail = make_thumbnail(record.name, record.image)
+                        thumbnails.add(record.label, thumbnail)
+                except Exception as error:  # Damage can cause any kind of error.
+                    problem = f"{record.name}: {first_line(error)}"
+                    raise damaged(path, problem) from error
+                names.append(record.name)
                 bar.update()
-    except Exception as error:  # What a damaged file raises depends on its format.
-        raise damaged(builder.data_dir, f"{position} ({first_line(error)})") from error
     labels, widths, heights, num_bytes = np.array(columns, np.int64).reshape(-1, 4).T
     return SplitSurvey(
         name=split,
@@ -100,20 +172,9 @@ def survey_split(
     )
 
 
-def _examples(
-    builder: tfds.core.DatasetBuilder, split: str
-) -> Iterator[Mapping[str, Any]]:
-    decoders = {"image": tfds.decode.SkipDecoding()}
-    if builder.info.file_format == FileFormat.ARRAY_RECORD:
-        yield from builder.as_data_source(split=split, decoders=decoders)
-    else:
-        # One file after the other: the first images are the first of the dataset.
-        in_order = tfds.ReadConfig(interleave_cycle_length=1)
-        dataset = builder.as_dataset(
-            split=split, decoders=decoders, read_config=in_order
-        )
-        yield from dataset.as_numpy_iterator()
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _measure(record: Record) -> tuple[int, int, int, int]:
+    """Returns an image's label, width, height and number of bytes."""
+    if not 0 <= record.label < len(class_names()):
+        raise ValueError(f"its label is {record.label}")
+    with Image.open(io.BytesIO(record.image)) as image:  # Only reads the header.
+        return record.label, *image.size, len(record.image)

@@ -2,59 +2,73 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import uuid
+from collections.abc import Callable, Iterator
 
+import tensorflow_datasets as tfds
 from etils import epath
 from PIL import features
 
-from imagenet2012_subset.errors import DatasetError
-from imagenet2012_subset.page.prepared import open_prepared
-from imagenet2012_subset.page.replace import complete_or_absent
+from imagenet2012_subset.errors import DatasetError, WriteError
+from imagenet2012_subset.imagenet.class_names import class_name, class_names
 from imagenet2012_subset.page.survey import survey_split
+from imagenet2012_subset.prepared.dataset import (
+    INFO_FILE,
+    PreparedDataset,
+    damaged,
+    is_dataset,
+    open_dataset,
+)
 
-MOST_THUMBNAILS = 4_000
-"""How many images a page shows: with all of these it has some 7 MB."""
+MAX_THUMBNAILS = 4_000
+"""How many images a page shows: with this many it has about 7 MB."""
 
-_NEEDED = ("jinja2", "matplotlib")
+_PACKAGES = ("jinja2", "matplotlib")
+_FEATURES = ("file_name", "image", "label")
+_HEAD = 2_000  # The generator is named in this many bytes.
+_OTHER_FILE = "Give another file as --output"
 
 
 def write_page(
     dataset: os.PathLike[str] | str, output: os.PathLike[str] | str | None = None
 ) -> epath.Path:
-    """Writes one HTML file that shows what is in a prepared dataset.
+    """Writes one HTML file about a prepared dataset.
 
-    The file needs no other one and no network. Every record is read for it, once.
+    The page needs no other file and no network. Every record is read once.
 
     Args:
-      dataset: the folder with `dataset_info.json`.
-      output: the file to write; by default one in the current folder, named for the
-        dataset. An older page is replaced, but no other file.
+      dataset: the directory with `dataset_info.json`.
+      output: the file to write; by default one in the current directory that is named
+        after the dataset. An older page is replaced, but no other file.
 
     Returns:
-      The file.
+      The absolute path of the file.
 
     Raises:
-      DatasetError: if the dataset is missing or damaged, or if a package is missing
-        that only the page needs.
-      WriteError: if the file cannot be written, or would replace what is no page.
+      DatasetError: if the dataset is missing or damaged, or if a package that only the
+        page needs is not installed.
+      WriteError: if the file cannot be written, or would replace a file that is not a
+        page.
     """
-    _check_packages()
+    _ensure_packages()
     from imagenet2012_subset.page.render import render_page
 
-    builder = open_prepared(dataset)
-    name = builder.info.full_name.replace("/", "-")
-    path = epath.Path(output or f"{name}.html")
-    splits = [name for name, info in builder.info.splits.items() if info.num_examples]
-    with complete_or_absent(path) as write:
-        most_of_split = MOST_THUMBNAILS // len(splits)
-        surveys = [survey_split(builder, split, most_of_split) for split in splits]
-        write(render_page(builder, surveys))
+    opened = _open(epath.Path(dataset))
+    name = opened.builder().info.full_name.replace("/", "-")
+    path = epath.Path(os.path.abspath(output or f"{name}.html"))
+    splits = [name for name, info in opened.splits.items() if info.num_examples]
+    with _complete_or_absent(path) as write:
+        of_split = MAX_THUMBNAILS // len(splits)
+        surveys = [survey_split(opened, split, of_split) for split in splits]
+        write(render_page(opened, surveys))
     return path
 
 
-def _check_packages() -> None:
-    for package in _NEEDED:
+def _ensure_packages() -> None:
+    for package in _PACKAGES:
         try:
             importlib.import_module(package)
         except ImportError as error:
@@ -67,5 +81,88 @@ def _check_packages() -> None:
         raise DatasetError(
             "pillow",
             "was built without WebP, but the page needs it",
-            "Install one that has it: pip install --force-reinstall pillow",
+            "Install a build that supports it: pip install --force-reinstall pillow",
         )
+
+
+def _open(folder: epath.Path) -> PreparedDataset:
+    """Opens a complete dataset of ImageNet's classes."""
+    if not is_dataset(folder):
+        raise DatasetError(
+            folder,
+            f"has no {INFO_FILE}" if folder.exists() else "does not exist",
+            "Give the directory of a version of a prepared dataset, such as "
+            "~/tensorflow_datasets/imagenet2012_subset/1pct/5.0.0",
+        )
+    dataset = open_dataset(folder)
+    if not _has_classes_of_imagenet(dataset.builder().info.features):
+        raise DatasetError(
+            folder,
+            "is not a dataset of ImageNet's 1,000 classes with the features "
+            + ", ".join(_FEATURES),
+            "Give the directory of one that imagenet2012_subset has built",
+        )
+    if not any(split.num_examples for split in dataset.splits.values()):
+        raise damaged(folder, "it has no records")
+    dataset.ensure_complete(dataset.default_format)
+    return dataset
+
+
+def _has_classes_of_imagenet(features: tfds.features.FeatureConnector) -> bool:
+    if not isinstance(features, tfds.features.FeaturesDict):
+        return False
+    if not set(_FEATURES) <= set(features):
+        return False
+    try:
+        named = [class_name(wnid) for wnid in features["label"].names]
+    except (AttributeError, TypeError, ValueError):
+        return False
+    return named == list(class_names())
+
+
+@contextlib.contextmanager
+def _complete_or_absent(path: epath.Path) -> Iterator[Callable[[str], None]]:
+    """Gives a function that writes the page and then moves it to `path`.
+
+    Whether the file can be written is checked at the start, before the dataset is read.
+    An existing page stays until the new one replaces it.
+
+    Raises:
+      WriteError: if `path` cannot be written, or is not a page.
+    """
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.incomplete"
+
+    def write(text: str) -> None:
+        with _explained(path):
+            temporary.write_bytes(text.encode())
+            temporary.replace(path)
+
+    with _explained(path):
+        _ensure_replaceable(path)
+        temporary.write_bytes(b"")
+    try:
+        yield write
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _ensure_replaceable(path: epath.Path) -> None:
+    from imagenet2012_subset.page.render import GENERATOR
+
+    if not path.exists():
+        return
+    if path.is_dir():
+        raise WriteError(path, "is a directory", _OTHER_FILE)
+    with path.open("rb") as file:
+        if GENERATOR.encode() not in file.read(_HEAD):
+            raise WriteError(path, "exists but is not a page", _OTHER_FILE)
+
+
+@contextlib.contextmanager
+def _explained(path: epath.Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(path, f"cannot be written ({reason})", _OTHER_FILE) from error

@@ -1,4 +1,4 @@
-"""What the page tells of a dataset, and that it tells the truth."""
+"""The page shows the facts of a dataset."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from imagenet2012_subset import class_name
-from imagenet2012_subset.page.contents import describe_split
-from imagenet2012_subset.page.prepared import open_prepared
+from imagenet2012_subset.page.contents import (
+    contact_sheet,
+    describe_split,
+    what_is_shown,
+)
 from imagenet2012_subset.page.render import render_page
-from imagenet2012_subset.page.sheet import contact_sheet, what_is_shown
 from imagenet2012_subset.page.survey import SplitSurvey, survey_split
 from imagenet2012_subset.page.write import write_page
+from imagenet2012_subset.prepared.dataset import PreparedDataset, open_dataset
 from tests.conftest import read_split
 from tests.shared import archives
 
@@ -65,14 +68,14 @@ def _document(path: pathlib.Path, tmp_path: pathlib.Path) -> _Document:
     return _Document(write_page(path, tmp_path / "page.html").read_text())
 
 
-def _survey(builder: tfds.core.DatasetBuilder, most: int = 100) -> list[SplitSurvey]:
-    return [survey_split(builder, split, most) for split in builder.info.splits]
+def _survey(dataset: PreparedDataset, most: int = 100) -> list[SplitSurvey]:
+    return [survey_split(dataset, split, most) for split in dataset.splits]
 
 
-def test_it_says_what_the_dataset_is_and_where_it_came_from(build, tmp_path):
+def test_facts_about_the_dataset(build, tmp_path):
     builder = build()
     text = _document(builder.data_path, tmp_path).text
-    for said in (
+    for fact in (
         "imagenet2012_subset/\u200bsmall/\u200b5.0.0",
         "Training list a list of its own",
         "Version 5.0.0",
@@ -81,10 +84,10 @@ def test_it_says_what_the_dataset_is_and_where_it_came_from(build, tmp_path):
         f"TFDS {tfds.__version__}",
         builder.info.metadata["training_names_sha256"],
     ):
-        assert said in text
+        assert fact in text
 
 
-def test_it_counts_images_shards_and_classes(build, tmp_path):
+def test_numbers_of_images_shards_and_classes(build, tmp_path):
     text = _document(build().data_path, tmp_path).text
     assert "6 images in train" in text
     assert "5 images in validation" in text
@@ -93,12 +96,12 @@ def test_it_counts_images_shards_and_classes(build, tmp_path):
         assert f"imagenet2012_subset-{split}.tfrecord-00000-of-00001" in text
 
 
-def test_it_tells_of_the_classes_with_the_fewest_and_the_most_images(build):
-    builder = build()
-    survey = _survey(builder)[0]
+def test_smallest_and_largest_classes(build):
+    dataset = open_dataset(build().data_path)
+    survey = _survey(dataset)[0]
     # Class 0 has one image, class 1 two, and so on to 20 of class 19.
     labels = np.repeat(np.arange(20), np.arange(1, 21))
-    split = describe_split(builder, dataclasses.replace(survey, labels=labels))
+    split = describe_split(dataset, dataclasses.replace(survey, labels=labels))
     assert split.balance == (
         "Images of a class: 1 to 20, 10 in the middle. 980 classes have none."
     )
@@ -106,7 +109,7 @@ def test_it_tells_of_the_classes_with_the_fewest_and_the_most_images(build):
     assert split.most == [(class_name(i), i + 1) for i in range(19, 14, -1)]
 
 
-def test_it_tells_how_large_images_are(build, small_data, tmp_path):
+def test_sizes_of_images(build, small_data, tmp_path):
     wide = archives.jpeg(1, (300, 50))
     small_data.validation[0] = (small_data.validation[0][0], wide)
     small_data.write()
@@ -116,7 +119,7 @@ def test_it_tells_how_large_images_are(build, small_data, tmp_path):
     assert re.search(r"Height, pixels validation 30 30 30 \d+ 50", text)
 
 
-def test_the_contact_sheet_has_every_image_of_a_small_dataset(build, tmp_path):
+def test_contact_sheet_shows_every_image_of_a_small_dataset(build, tmp_path):
     builder = build()
     expected = {}
     for split in ("train", "validation"):
@@ -138,7 +141,7 @@ def test_the_contact_sheet_has_every_image_of_a_small_dataset(build, tmp_path):
     assert shown == expected
 
 
-def test_a_thumbnail_is_of_the_image_that_it_names(build, small_data, tmp_path):
+def test_thumbnail_shows_the_named_image(build, small_data, tmp_path):
     colours = {"n01440764": "red", "n01443537": "green", "n15075141": "blue"}
     for wnid, images in small_data.training.items():
         plain = archives.encode(Image.new("RGB", (60, 200), colours[wnid]))
@@ -157,11 +160,11 @@ def test_a_thumbnail_is_of_the_image_that_it_names(build, small_data, tmp_path):
     assert seen == colours
 
 
-def test_of_a_large_split_it_shows_the_first_images_of_each_class(build):
+def test_contact_sheet_of_a_large_split_shows_the_first_of_each_class(build):
     builder = build()
-    surveys = _survey(builder, most=3)
+    surveys = _survey(open_dataset(builder.data_path), most=3)
     names = [name for name, _, _ in read_split(builder, "train")]
-    for one in contact_sheet(builder, surveys)["classes"]:
+    for one in contact_sheet(surveys)["classes"]:
         of_class = [name for name in names if name.startswith(one["wnid"])]
         train = one["splits"][0]
         assert [image["name"] for image in train["images"]] == of_class[:1]
@@ -171,7 +174,7 @@ def test_of_a_large_split_it_shows_the_first_images_of_each_class(build):
     assert "3 of the 5 of validation" in text
 
 
-def test_it_shows_the_same_images_of_array_records(build, tmp_path):
+def test_page_is_the_same_for_array_records(build, tmp_path):
     pages = [
         _document(
             build(file_format=file_format, data_dir=tmp_path / file_format).data_path,
@@ -184,8 +187,8 @@ def test_it_shows_the_same_images_of_array_records(build, tmp_path):
     assert "array_record" in pages[1].text
 
 
-def test_the_first_images_are_the_same_of_any_format(build, small_data, tmp_path):
-    # Enough for TensorFlow to go to the second file before it is done with the first.
+def test_first_images_are_the_same_in_any_format(build, small_data, tmp_path):
+    # Enough images that TensorFlow could interleave two files.
     small_data.training = {
         wnid: [(f"{wnid}_{n}.JPEG", archives.jpeg(n)) for n in range(30)]
         for wnid in small_data.training
@@ -197,11 +200,12 @@ def test_the_first_images_are_the_same_of_any_format(build, small_data, tmp_path
     for file_format in ("tfrecord", "array_record"):
         folder = tmp_path / file_format
         builder = build(file_format=file_format, data_dir=folder, num_shards=2)
-        shown.append(survey_split(builder, "train", 30).thumbnails)
+        dataset = open_dataset(builder.data_path)
+        shown.append(survey_split(dataset, "train", 30).thumbnails)
     assert shown[0] == shown[1]
 
 
-def test_it_refers_to_nothing_outside_itself(build, tmp_path):
+def test_page_refers_to_nothing_outside(build, tmp_path):
     document = _document(build().data_path, tmp_path)
     for tag, name, value in document.attributes:
         if name in ("src", "href", "xlink:href", "data", "action", "poster", "srcset"):
@@ -213,7 +217,7 @@ def test_it_refers_to_nothing_outside_itself(build, tmp_path):
     assert "url(" not in text.partition("<style>")[2].partition("</style>")[0]
 
 
-def test_each_id_is_there_once_and_each_that_is_referred_to(build, tmp_path):
+def test_ids_are_unique_and_references_valid(build, tmp_path):
     attributes = _document(build().data_path, tmp_path).attributes
     ids = [value for _, name, value in attributes if name == "id"]
     assert len(ids) == len(set(ids))
@@ -233,7 +237,7 @@ def test_each_id_is_there_once_and_each_that_is_referred_to(build, tmp_path):
     assert set(referred) <= set(ids)
 
 
-def test_what_is_in_a_dataset_is_text_and_never_markup(build, tmp_path):
+def test_content_of_a_dataset_is_never_markup(build, tmp_path):
     bad = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
     builder = build()
     path = builder.data_path / "dataset_info.json"
@@ -241,13 +245,13 @@ def test_what_is_in_a_dataset_is_text_and_never_markup(build, tmp_path):
     info |= {"configDescription": bad, "citation": bad, "description": bad}
     info["location"]["urls"] = ["javascript:alert(3)"]
     path.write_text(json.dumps(info))
-    builder = open_prepared(builder.data_path)
-    train, validation = _survey(builder)
+    dataset = open_dataset(builder.data_path)
+    train, validation = _survey(dataset)
     ((label, (thumbnail, *_)), *_) = train.thumbnails.items()
     train = dataclasses.replace(
         train, thumbnails={label: [thumbnail._replace(file_name=bad)]}
     )
-    document = _Document(render_page(builder, [train, validation]))
+    document = _Document(render_page(dataset, [train, validation]))
     assert document.scripts == 1
     assert document.text.count(bad) == 3
     assert not [name for _, name, _ in document.attributes if name == "onerror"]
@@ -262,7 +266,7 @@ def test_what_is_in_a_dataset_is_text_and_never_markup(build, tmp_path):
     assert bad in names
 
 
-def test_a_browser_may_run_the_page_s_script_and_no_other(build, tmp_path):
+def test_browsers_run_only_the_script_of_the_page(build, tmp_path):
     document = _document(build().data_path, tmp_path)
     (policy,) = (
         value
@@ -273,7 +277,7 @@ def test_a_browser_may_run_the_page_s_script_and_no_other(build, tmp_path):
     assert re.search(r"script-src 'sha256-[\w+/]{43}=';", policy)
 
 
-def test_a_split_without_records_is_left_out(build, tmp_path):
+def test_split_without_records_is_left_out(build, tmp_path):
     builder = build()
     for shard in builder.data_path.glob("*-validation.*"):
         shard.unlink()
@@ -287,7 +291,7 @@ def test_a_split_without_records_is_left_out(build, tmp_path):
     assert [len(one["splits"]) for one in document.classes] == [1, 1, 1]
 
 
-def test_a_bar_shows_how_far_it_is(build, tmp_path, capsys):
+def test_progress_bar(build, tmp_path, capsys):
     tfds.enable_progress_bar()
     write_page(build().data_path, tmp_path / "page.html")
     printed = capsys.readouterr().err

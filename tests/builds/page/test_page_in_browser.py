@@ -1,4 +1,4 @@
-"""The page in a browser: Debian's chromium and chromium-driver, or Chrome's."""
+"""The page in a browser: chromium and chromium-driver of Debian, or Chrome."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _program(*names: str) -> str:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The page of 31 classes of two training images, with validation images of 5."""
+    """The page of 31 classes with two training images, and 5 validation images."""
     folder = tmp_path_factory.mktemp("page")
     labels = [*range(27), 134, 517, 607, 639]
     wnid_of = (
@@ -69,7 +69,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """A browser without a window, and with a profile of its own."""
+    """A headless browser with its own profile."""
     options = webdriver.ChromeOptions()
     options.binary_location = _program(
         "chromium", "chromium-browser", "google-chrome", "chrome"
@@ -100,10 +100,10 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
 def browser(
     started: webdriver.Chrome, page: pathlib.Path
 ) -> Iterator[webdriver.Chrome]:
-    """A browser with the page, newly opened; whatever is done, it has no complaints."""
+    """A browser with the page newly opened, which must log no error."""
     _emulate(started, scheme="light")
     _resize(started, _WIDTH, _HEIGHT)
-    started.get("about:blank")  # A new browser fetches what is on a page of its own.
+    started.get("about:blank")  # A new browser makes requests for its start page.
     started.get_log("performance")
     started.get(page.as_uri())
     yield started
@@ -115,7 +115,7 @@ def browser(
         if message["method"] == "Network.requestWillBeSent"
     ]
     assert page.as_uri() in requested
-    # A data: address is in the page itself.
+    # A data: URL is part of the page.
     others = {url for url in requested if not url.startswith("data:")}
     assert {url.partition("#")[0] for url in others} == {page.as_uri()}
 
@@ -160,16 +160,16 @@ def _background(browser: webdriver.Chrome) -> str:
     )
 
 
-def test_it_opens_with_the_first_classes(browser):
+def test_first_page(browser):
     assert _shown(browser) == [class_name(label) for label in range(_PER_PAGE)]
     assert "1–12 of" in _status(browser)  # noqa: RUF001
     assert "small" in browser.title
 
 
-def test_every_image_can_be_seen(browser):
+def test_images_are_shown(browser):
     images = browser.find_elements(By.CSS_SELECTOR, "#sheet img, #strip img")
     assert len(images) >= 2 * _PER_PAGE
-    # An image that does not decode has no width.
+    # An image that cannot be decoded has no width.
     width = "return arguments[0].decode().then(() => arguments[0].naturalWidth)"
     assert {browser.execute_script(width, image) for image in images} == {96}
     for image in browser.find_elements(By.CSS_SELECTOR, "#sheet img"):
@@ -199,7 +199,7 @@ def test_search(browser, text, found):
     assert _status(browser) == expected[len(found)]
 
 
-def test_search_starts_again_at_the_first_page_and_ends_where_it_is_cleared(browser):
+def test_search_shows_its_first_page_and_clearing_it_shows_all(browser):
     first = _shown(browser)
     _press(browser, "last")
     assert _search(browser, "shark")[0] == "great white shark"
@@ -222,7 +222,7 @@ def test_pages_show_each_class_once(browser):
 
 
 @pytest.mark.parametrize(("typed", "number"), [("2", 2), ("99", 3), ("0", 1), ("", 1)])
-def test_a_page_by_its_number(browser, typed, number):
+def test_page_number(browser, typed, number):
     field = browser.find_element(By.CSS_SELECTOR, ".pager input")
     field.send_keys(Keys.CONTROL + "a" + Keys.NULL, Keys.BACKSPACE, typed, Keys.TAB)
     for field in browser.find_elements(By.CSS_SELECTOR, ".pager input"):
@@ -231,7 +231,7 @@ def test_a_page_by_its_number(browser, typed, number):
     assert _status(browser).startswith(f"{start}–")  # noqa: RUF001
 
 
-def test_by_keyboard_alone(browser):
+def test_keyboard(browser):
     first = _shown(browser)
     body = browser.find_element(By.TAG_NAME, "body")
     body.send_keys(Keys.ARROW_RIGHT)
@@ -251,13 +251,13 @@ def test_by_keyboard_alone(browser):
     assert browser.switch_to.active_element == thumb
 
 
-def test_dark_is_the_system_s_choice_and_then_the_reader_s(browser):
+def test_dark_mode_of_the_system_and_of_the_button(browser):
     light = _background(browser)
     _emulate(browser, scheme="dark")
     dark = _background(browser)
     assert dark != light
     button = browser.find_element(By.ID, "theme")
-    # The system's change is told at the next frame.
+    # The page sees the change at the next frame.
     WebDriverWait(browser, 10).until(lambda _: button.text.endswith("Light"))
     button.click()
     assert (_background(browser), button.text[-4:]) == (light, "Dark")
@@ -266,7 +266,7 @@ def test_dark_is_the_system_s_choice_and_then_the_reader_s(browser):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_plots_are_drawn_in_the_page_s_colours(browser, scheme):
+def test_colours_of_plots(browser, scheme):
     _emulate(browser, scheme=scheme)
     colours = browser.execute_script(
         "return [...document.querySelectorAll('.plot svg text')].map("
@@ -278,13 +278,13 @@ def test_plots_are_drawn_in_the_page_s_colours(browser, scheme):
 
 
 @pytest.mark.parametrize("width", [320, 390, 768])
-def test_it_fits_a_narrow_screen(browser, width):
+def test_narrow_screens(browser, width):
     _resize(browser, width, 800)
     needed = browser.execute_script("return document.documentElement.scrollWidth")
     assert needed <= width
 
 
-def test_all_that_can_be_used_has_a_name(browser):
+def test_controls_have_accessible_names(browser):
     unnamed = browser.execute_script(
         "return [...document.querySelectorAll('button, input, a')].filter((element) =>"
         "  !element.textContent.trim() && !element.ariaLabel && !element.labels?.length"
