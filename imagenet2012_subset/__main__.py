@@ -1,15 +1,17 @@
-"""Checks archives or a prepared dataset, or writes a page that shows one.
+"""Checks a manual directory or prepared datasets, or writes a page about a dataset.
 
 imagenet2012-subset check MANUAL_DIR
+imagenet2012-subset check DATA_DIR
 imagenet2012-subset check DATA_DIR/imagenet2012_subset/1pct/5.0.0
 imagenet2012-subset page DATA_DIR/imagenet2012_subset/1pct/5.0.0
 
-Where the command is not installed, `python -m imagenet2012_subset` stands for it.
+`python -m imagenet2012_subset` is the same command.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -17,28 +19,31 @@ from collections.abc import Sequence
 from etils import epath
 
 from imagenet2012_subset import Builder, DatasetError
-from imagenet2012_subset.check.folder import check_folder, number_of_images
+from imagenet2012_subset.check.folder import check_folder
 from imagenet2012_subset.check.report import Report
+from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
+from imagenet2012_subset.output import say
 from imagenet2012_subset.page.write import write_page
 from imagenet2012_subset.storage.paths import supported
 from imagenet2012_subset.version import __version__
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns 0 if all is well, else 1."""
+    """Runs the command; returns 0 if it succeeds and every check passes, else 1."""
     args = _parser().parse_args(arguments)
     try:
         if args.command == "page":
-            print(write_page(args.dataset, args.output))
+            say(str(write_page(_path(args.dataset), args.output)))
             return 0
         report = _check(args)
     except DatasetError as error:
         if args.command != "check" or not args.json:
-            print(error, file=sys.stderr)
+            with contextlib.suppress(OSError, ValueError):
+                print(error, file=sys.stderr)
             return 1
         report = Report(args.path)
         report.add(False, error.path, f"{error.problem}. {error.remedy}")
-    print(report.to_json() if args.json else report.to_text())
+    say(report.to_json() if args.json else report.to_text())
     return 0 if report.ok else 1
 
 
@@ -51,11 +56,27 @@ def _check(args: argparse.Namespace) -> Report:
         subset_list=args.subset_list,
         validation_images=args.validation_images,
         sha256=args.sha256,
+        decode=args.decode,
     )
 
 
 def _path(argument: str) -> epath.Path:
     return epath.Path(supported(os.path.expanduser(argument)))
+
+
+def _number_of_images(argument: str) -> int:
+    """Parses a number of validation images."""
+    # argparse drops the message of any other error.
+    error = argparse.ArgumentTypeError(
+        f"must be a number from 1 to {NUM_VALIDATION_IMAGES:,}, not {argument!r}"
+    )
+    try:
+        number = int(argument)
+    except ValueError:
+        raise error from None
+    if not 1 <= number <= NUM_VALIDATION_IMAGES:
+        raise error
+    return number
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,52 +89,64 @@ def _parser() -> argparse.ArgumentParser:
     )
     check = commands.add_parser(
         "check",
-        help="check a manual directory or a prepared dataset",
-        description="Checks the archives in a manual directory, or every record of a "
-        "prepared dataset. The exit status is 0 if all is well, else 1.",
+        help="check a manual directory or prepared datasets",
+        description="Checks the images in a manual directory, or every record of a "
+        "prepared dataset or of all datasets in a data_dir. The exit status is 0 if "
+        "everything is right, else 1.",
     )
     check.add_argument(
         "path",
-        help="a manual directory, or a dataset: the folder with dataset_info.json",
+        help="a manual directory; a dataset (the directory with dataset_info.json); or "
+        "a directory of datasets, such as a data_dir",
     )
     check.add_argument("--json", action="store_true", help="print JSON")
     check.add_argument(
+        "--decode",
+        action="store_true",
+        help="decode every image strictly, and report the file names of damaged ones",
+    )
+    check.add_argument(
+        "--subset_list",
+        metavar="FILE",
+        help="for a dataset: the list that it was built from, which shows which images "
+        "are missing; for a manual directory: the training images that must exist",
+    )
+    check.add_argument(
         "--data_dir",
-        help="where datasets are built: what lies in the archives is kept there, and "
-        "a build need not find it again",
+        help="where you build datasets: the index of an archive is saved there, so "
+        "that the next build does not read its headers again",
     )
     archives = check.add_argument_group("for a manual directory")
     archives.add_argument(
         "--sha256",
         action="store_true",
-        help="read the archives whole and compare them with the originals",
+        help="read the archives in full and compare them with the originals",
     )
     dataset = check.add_argument_group("for a prepared dataset")
     dataset.add_argument(
-        "--manual_dir", help="compare image bytes with the archives in this folder"
-    )
-    dataset.add_argument(
-        "--subset_list", help="the list it was built from: shows which images lack"
+        "--manual_dir", help="compare the images with those in this directory"
     )
     dataset.add_argument(
         "--validation_images",
-        type=number_of_images,
+        type=_number_of_images,
         metavar="N",
-        help="how many it should have; by default what the builder noted, or all",
+        help="how many validation images it should contain; by default as many as the "
+        "dataset records, or all",
     )
     page = commands.add_parser(
         "page",
-        help="write an HTML page that shows a prepared dataset",
-        description="Writes one HTML file that shows what is in a prepared dataset: "
-        "its origin, splits and shards, balance and sizes, and images to search and "
-        "page. It opens without a server and without network.",
+        help="write an HTML page about a prepared dataset",
+        description="Writes one HTML file about a prepared dataset, by default into "
+        "the current directory, and prints its path. The page shows where the dataset "
+        "comes from, its splits, shards, class balance and image sizes, and images to "
+        "search and browse. It needs no server and no network.",
     )
-    page.add_argument("dataset", help="a dataset: the folder with dataset_info.json")
+    page.add_argument("dataset", help="a dataset: the directory with dataset_info.json")
     page.add_argument(
         "--output",
         metavar="FILE",
-        help="the file to write; by default one in the current folder that is named "
-        "for the dataset",
+        help="the file to write; by default CURRENT_DIRECTORY/imagenet2012_subset-"
+        "CONFIG-VERSION.html",
     )
     return parser
 

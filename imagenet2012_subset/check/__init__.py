@@ -1,4 +1,4 @@
-"""The same eyes, after the fact: on what the user has, and on a prepared dataset.
+"""The command `check`: reports what a manual directory or a prepared dataset contains.
 
-Imports all folders but `write`. Creates nothing but the kept index.
+Writes nothing but the index of an archive, and that only where datasets are built.
 """

@@ -1,25 +1,29 @@
-"""Checks a folder, whichever of the two it is: a manual directory or a dataset."""
+"""Finds out what a directory contains, and checks it."""
 
 from __future__ import annotations
 
-import os
+import re
 
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset.check.archives import check_archives
 from imagenet2012_subset.check.dataset import check_dataset
-from imagenet2012_subset.check.files import DATASET, is_dataset
+from imagenet2012_subset.check.manual_dir import check_manual_dir
 from imagenet2012_subset.check.report import Report
 from imagenet2012_subset.errors import ManualDirError
-from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
+from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.prepared.dataset import DATASET, INFO_FILE
 from imagenet2012_subset.sources.index_cache import folder_in
-from imagenet2012_subset.storage.paths import is_local
+from imagenet2012_subset.storage.paths import absolute
 from imagenet2012_subset.subset.subset_list import read_subset_list
 
 _WHAT_TO_GIVE = (
-    "Give a manual directory, or a dataset: the folder with dataset_info.json"
+    "Give a manual directory, a dataset (the directory with dataset_info.json) or a "
+    "data_dir"
 )
+_VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
+# Where the directory of a config, of a dataset, and a `data_dir` contain versions.
+_VERSIONS = ("*.*.*", "*/*.*.*", f"{DATASET}/*/*.*.*")
 
 
 def check_folder(
@@ -31,68 +35,94 @@ def check_folder(
     subset_list: str | None = None,
     validation_images: int | None = None,
     sha256: bool = False,
+    decode: bool = False,
 ) -> Report:
-    """Checks a manual directory or a prepared dataset.
+    """Checks a manual directory, a prepared dataset, or all datasets in a `data_dir`.
 
-    It writes nothing but what it found in the archives, and that only into a folder in
-    which datasets are built.
+    Writes nothing but the index of an archive, and only into a directory in which
+    datasets are built.
 
     Args:
-      folder: either of the two.
-      builder_cls: its configs say which lists there can be in a manual directory.
-      data_dir: where datasets are built; by default, for a dataset, where it lies if
-        downloads lie there too.
-      manual_dir: for a dataset: the archives to compare it with.
-      subset_list: for a dataset: the list that it was built from.
+      folder: the directory.
+      builder_cls: the builder whose configs name the published lists.
+      data_dir: where datasets are built; by default that of the checked dataset, if
+        downloads are there too.
+      manual_dir: for a dataset: the images to compare it with.
+      subset_list: the list that a dataset was built from, or that a manual directory
+        must have the images of.
       validation_images: for a dataset: how many it should have.
-      sha256: for a manual directory: whether to read the archives whole.
+      sha256: for a manual directory: whether to read the archives in full.
+      decode: whether to decode every image strictly.
 
     Raises:
-      ManualDirError: if there is no such folder.
-      SubsetListError: if the list cannot be read, or cannot be right.
+      ManualDirError: if there is no such directory.
+      SubsetListError: if the list cannot be read or is invalid.
     """
     try:
-        what = is_dataset(folder) if folder.is_dir() else None
+        datasets = _datasets_in(folder) if folder.is_dir() else None
     except OSError as error:
         problem = f"cannot be listed ({error.strerror or error})"
         raise ManualDirError(folder, problem, _WHAT_TO_GIVE) from error
-    if what is None:
-        problem = "is no directory" if folder.exists() else "does not exist"
+    if datasets is None:
+        problem = "is not a directory" if folder.exists() else "does not exist"
         raise ManualDirError(folder, problem, _WHAT_TO_GIVE)
-    downloads = data_dir / "downloads" if data_dir else _downloads_beside(folder)
-    index_folder = folder_in(downloads) if downloads else None
-    if not what:
-        return check_archives(
-            folder, builder_cls, index_folder=index_folder, sha256=sha256
+    listed = read_subset_list(subset_list) if subset_list else None
+
+    def check_one(dataset: epath.Path) -> Report:
+        index_folder = _index_folder(dataset, data_dir)
+        return check_dataset(
+            dataset,
+            listed,
+            num_validation=validation_images,
+            manual_dir=manual_dir,
+            index_folder=index_folder,
+            lists_in=[index_folder] if index_folder else [],
+            decode=decode,
         )
-    return check_dataset(
+
+    if datasets == [folder]:
+        return check_one(folder)
+    report = Report(str(folder))
+    for dataset in datasets:
+        report.include(check_one(dataset), str(dataset.relative_to(folder)))
+    originals = [folder / original.file_name for original in (TRAINING, VALIDATION)]
+    if datasets and not any(path.exists() for path in originals):
+        return report
+    archives = check_manual_dir(
         folder,
-        read_subset_list(subset_list) if subset_list else None,
-        num_validation=validation_images,
-        manual_dir=manual_dir,
-        index_folder=index_folder,
-        lists_in=[index_folder] if index_folder else [],
+        builder_cls,
+        listed,
+        index_folder=_index_folder(folder, data_dir),
+        sha256=sha256,
+        decode=decode,
+    )
+    if datasets:
+        report.include(archives, "manual_dir")
+    return report if datasets else archives
+
+
+def _datasets_in(folder: epath.Path) -> list[epath.Path]:
+    """Returns the folder if it is a dataset, complete or not, else those in it."""
+    described = any((folder / name).exists() for name in (INFO_FILE, "features.json"))
+    if described or _has_shards(folder):
+        return [folder]
+    return sorted(
+        path
+        for pattern in _VERSIONS
+        for path in folder.glob(pattern)
+        if _VERSION.fullmatch(path.name) and _has_shards(path)
     )
 
 
-def number_of_images(argument: str) -> int:
-    """Returns how many validation images there should be, as a user says it.
-
-    Raises:
-      ValueError: if there cannot be so many.
-    """
-    number = int(argument)
-    if not 1 <= number <= NUM_VALIDATION_IMAGES:
-        raise ValueError(f"there are 1 to {NUM_VALIDATION_IMAGES:,} images")
-    return number
+def _has_shards(folder: epath.Path) -> bool:
+    return any(folder.glob(f"{DATASET}-*"))
 
 
-def _downloads_beside(folder: epath.Path) -> epath.Path | None:
-    """Returns `<data_dir>/downloads` of `<data_dir>/<dataset>/<config>/<version>`."""
-    if is_local(folder):
-        folder = epath.Path(os.path.abspath(folder))
-    above = [*folder.parents][:3]
-    if len(above) < 3 or above[1].name != DATASET:
-        return None
-    downloads = above[2] / "downloads"
-    return downloads if downloads.is_dir() else None
+def _index_folder(folder: epath.Path, data_dir: epath.Path | None) -> epath.Path | None:
+    """Returns where indices are saved; `folder` may be in a `data_dir`."""
+    downloads = data_dir / "downloads" if data_dir else None
+    above = [*epath.Path(absolute(folder)).parents][:3]
+    if downloads is None and len(above) == 3 and above[1].name == DATASET:
+        beside = above[2] / "downloads"
+        downloads = beside if beside.is_dir() else None
+    return folder_in(downloads) if downloads else None

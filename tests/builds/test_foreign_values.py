@@ -79,7 +79,7 @@ def test_metadata_of_another_kind(build, dataset, key, value):
         return
     with pytest.raises(WriteError, match="does not say which subset list"):
         build()
-    assert any("which images it should have" in message for message in _check(dataset))
+    assert any("does not record which images" in message for message in _check(dataset))
 
 
 @pytest.mark.parametrize("number", [50_001, 10**13])

@@ -9,53 +9,77 @@ import sys
 import pytest
 
 import imagenet2012_subset
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.__main__ import main
 
 _CHECKOUT = pathlib.Path(imagenet2012_subset.__file__).parent.parent
 
 
-def _check(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedProcess[str]:
+def _check(
+    *arguments: object, cwd: pathlib.Path, **options: object
+) -> subprocess.CompletedProcess[str]:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    encoding = streams.pop("encoding", "utf-8")
     return subprocess.run(
         [sys.executable, "-m", "imagenet2012_subset", "check", *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(_CHECKOUT)},
-        capture_output=True,
-        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(_CHECKOUT),
+            "PYTHONIOENCODING": encoding,
+        },
+        encoding=encoding,
         check=False,
+        **streams,
     )
 
 
-def test_the_status_says_whether_all_is_well(build, small_data):
+def test_status_of_a_dataset_and_of_a_manual_dir(build, small_data, tmp_path):
     folder = pathlib.Path(build().data_path)
-    well = _check("--validation_images", 5, "5.0.0/", cwd=folder.parent)
-    assert (well.returncode, well.stdout.splitlines()[0]) == (0, "5.0.0: all well")
-    wrong = _check("--validation_images", 6, ".", cwd=folder)
-    assert wrong.returncode == 1
-    assert "1 images missing (ILSVRC2012_val_00000006.JPEG)" in wrong.stdout
-
-
-def test_archives_that_lack_images(small_data, tmp_path):
-    checked = _check("manual", cwd=tmp_path)
-    assert checked.returncode == 1
-    assert TRAINING.how_to_get in checked.stdout
+    right = _check("5.0.0/", cwd=folder.parent)
+    assert (right.returncode, right.stdout.splitlines()[0]) == (0, "5.0.0: all well")
+    assert _check("manual", cwd=tmp_path).returncode == 1
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["data", "--subset_list", "none"]])
-def test_an_error_is_text_or_json(build, tmp_path, arguments):
+def test_error_as_text_and_as_json(build, tmp_path, arguments, monkeypatch, capsys):
     if arguments[0] == "data":
-        arguments = [build().data_path, *arguments[1:]]
-    as_text = _check(*arguments, cwd=tmp_path)
-    assert as_text.returncode == 1
-    assert as_text.stdout == ""
-    last = as_text.stderr.splitlines()[-1]
+        arguments = [str(build().data_path), *arguments[1:]]
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert main(["check", *arguments]) == 1
+    as_text = capsys.readouterr()
+    assert as_text.out == ""
+    last = as_text.err.splitlines()[-1]
     assert last.startswith(("nowhere: does not exist", "none: cannot be read"))
-    as_json = _check("--json", *arguments, cwd=tmp_path)
-    assert as_json.returncode == 1
-    report = json.loads(as_json.stdout)
+    assert main(["check", "--json", *arguments]) == 1
+    report = json.loads(capsys.readouterr().out)
     assert not report["ok"]
     (finding,) = report["findings"]
     assert f"{finding['subject']}: {finding['message']}" == last
 
 
-def test_a_command_line_that_cannot_be(tmp_path):
-    assert _check("--no_such_option", cwd=tmp_path).returncode == 2
+@pytest.mark.parametrize("number", ["0", "50001", "60000", "1.5", "many", ""])
+def test_invalid_number_of_images(tmp_path, capsys, number):
+    with pytest.raises(SystemExit) as caught:
+        main(["check", str(tmp_path), "--validation_images", number])
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert f"must be a number from 1 to 50,000, not {number!r}" in printed
+
+
+def test_path_that_standard_output_cannot_encode(build, tmp_path):
+    folder = pathlib.Path(build(data_dir=tmp_path / "数据").data_path)
+    checked = _check(folder, "--decode", cwd=tmp_path, encoding="ascii")
+    assert checked.returncode == 0, checked.stderr
+    assert r"\u6570\u636e" in checked.stdout
+    assert "train: 6 records" in checked.stdout
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_full_disk_for_output(build, tmp_path):
+    folder = build().data_path
+    with open("/dev/full", "w") as full:
+        checked = _check(folder, cwd=tmp_path, stdout=full)
+        assert checked.returncode == 0, checked.stderr
+        checked = _check(folder, "--decode", cwd=tmp_path, stdout=full, stderr=full)
+        assert checked.returncode == 0

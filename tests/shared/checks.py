@@ -1,4 +1,4 @@
-"""Runs `check` as a script does, and reads what it says."""
+"""Runs `check` as a script does, and reads its report."""
 
 from __future__ import annotations
 
@@ -11,28 +11,40 @@ from imagenet2012_subset.__main__ import main
 
 
 class Checked(NamedTuple):
-    """What a check said.
+    """The report of a check.
 
     Attributes:
       status: the command's exit status.
-      findings: all of them, by what was looked at.
+      findings: all findings by subject.
+      remarks: what the verdict mentions although no check failed.
     """
 
     status: int
     findings: dict[str, list[dict[str, Any]]]
+    remarks: list[str]
 
     @property
     def wrong(self) -> dict[str, list[str]]:
-        """The messages of what is not well, by what was looked at."""
+        """The messages of failed checks by subject."""
         wrong = {
             subject: [finding["message"] for finding in found if not finding["ok"]]
             for subject, found in self.findings.items()
         }
         return {subject: messages for subject, messages in wrong.items() if messages}
 
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of problems, or else their subjects, in order."""
+        return [
+            finding["facts"].get("kind", subject)
+            for subject, found in self.findings.items()
+            for finding in found
+            if not finding["ok"]
+        ]
+
 
 def run_check(capsys: pytest.CaptureFixture[str], *arguments: object) -> Checked:
-    """Runs `check --json`; the status has to fit what it says."""
+    """Runs `check --json`; the exit status must agree with the report."""
     capsys.readouterr()
     status = main(["check", "--json", *map(str, arguments)])
     report = json.loads(capsys.readouterr().out)
@@ -40,4 +52,4 @@ def run_check(capsys: pytest.CaptureFixture[str], *arguments: object) -> Checked
     findings: dict[str, list[dict[str, Any]]] = {}
     for finding in report["findings"]:
         findings.setdefault(finding["subject"], []).append(finding)
-    return Checked(status, findings)
+    return Checked(status, findings, report["remarks"])

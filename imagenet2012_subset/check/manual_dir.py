@@ -1,0 +1,260 @@
+"""Checks a manual directory: its form of each split, and what is missing."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from imagenet2012_subset.check.images import StrictDecoder, batches, staged_parts
+from imagenet2012_subset.check.report import Problems, Report
+from imagenet2012_subset.errors import DatasetError, counted, first_of
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.output import progress_bar
+from imagenet2012_subset.sources.discovery import Choice, choose_source
+from imagenet2012_subset.sources.source import Source, decoded
+from imagenet2012_subset.storage.paths import irregular
+from imagenet2012_subset.subset.config import SubsetConfig
+from imagenet2012_subset.subset.select import select_training, select_validation
+from imagenet2012_subset.subset.subset_list import difference, read_subset_list
+from imagenet2012_subset.tfds_internals import UrlInfo
+
+_NUM_TRAINING_IMAGES = TRAINING.num_images
+
+
+def check_manual_dir(
+    manual_dir: epath.Path,
+    builder_cls: type[tfds.core.DatasetBuilder],
+    listed: Sequence[str] | None = None,
+    *,
+    index_folder: epath.Path | None = None,
+    sha256: bool = False,
+    decode: bool = False,
+) -> Report:
+    """Checks the images of both splits, and the published subset lists, if any.
+
+    Without `sha256` and `decode` this takes seconds: only headers are read from
+    archives, and only names and sizes of extracted images are looked up.
+
+    Args:
+      manual_dir: the directory that contains the archives or extracted images.
+      builder_cls: the builder whose configs name the published lists.
+      listed: the training images that must exist and are decoded; by default all.
+      index_folder: where the index of an archive is saved; None saves nothing.
+      sha256: whether to read archives in full and compare them with the originals.
+      decode: whether to decode every image strictly.
+    """
+    report = Report(str(manual_dir))
+    sources: dict[Original, Source] = {}
+    for original, check in (
+        (TRAINING, _check_training),
+        (VALIDATION, _check_validation),
+    ):
+        try:
+            choice = choose_source(manual_dir, original, index_folder)
+            check(report, choice)
+            sources[original] = choice.source
+        except DatasetError as error:
+            subject = _subject(manual_dir, epath.Path(error.path))
+            report.add(False, subject, f"{error.problem}. {error.remedy}")
+    training = sources.get(TRAINING)
+    for config in builder_cls.BUILDER_CONFIGS:
+        info = builder_cls.url_infos[config.subset_list]
+        path = manual_dir / info.filename
+        if path.exists():
+            _check_published_list(report, path, config, info, training)
+    if listed is not None and training:
+        description = f"the given list, {counted(len(listed), 'name')}"
+        _check_list(report, "subset_list", description, listed, training)
+    for original, source in sources.items():
+        if sha256:
+            _check_sha256(report, source)
+        if decode:
+            _decode(report, source, listed if original == TRAINING else None)
+    return report
+
+
+def _subject(manual_dir: epath.Path, path: epath.Path) -> str:
+    """Returns how the report names a path: relative to the directory if it is in it."""
+    inside = path.is_relative_to(manual_dir) and path != manual_dir
+    return str(path.relative_to(manual_dir)) if inside else path.name
+
+
+def _facts(choice: Choice) -> dict[str, Any]:
+    source = choice.source
+    listing = source.listing()
+    return {
+        "path": str(source.path),
+        "form": source.form,
+        "passed_over": list(choice.passed_over),
+        "size": source.size,
+        "original_size": source.original.size,
+        "images": len(listing.names),
+        "other_files": listing.num_others,
+    }
+
+
+def _check_training(report: Report, choice: Choice) -> None:
+    source = choice.source
+    found = decoded(source.listing().names)
+    per_synset = collections.Counter(
+        wnid for name in found if (wnid := names.training_wnid(name))
+    )
+    for wnid in names.wnids():
+        per_synset.setdefault(wnid, 0)
+    num_images = per_synset.total()
+    empty = [wnid for wnid, count in sorted(per_synset.items()) if not count]
+    num_repeated = len(found) - len(set(found))
+    complete = num_images == _NUM_TRAINING_IMAGES and not empty and not num_repeated
+    message = (
+        f"{num_images:,} of {_NUM_TRAINING_IMAGES:,} images in "
+        f"{len(per_synset) - len(empty):,} of {len(per_synset):,} synsets"
+        f"{_form(choice)}"
+    )
+    if num_repeated:
+        message += f"; {counted(num_repeated, 'name')} more than once"
+    if empty:
+        message += f"; synsets without images: {first_of(empty)}"
+    if not complete:
+        message += f"{_instead(source, message)}. {source.remedy}"
+    facts = {
+        **_facts(choice),
+        "images": num_images,
+        "images_per_synset": dict(sorted(per_synset.items())),
+    }
+    report.add(complete, source.path.name, message, **facts)
+
+
+def _check_validation(report: Report, choice: Choice) -> None:
+    source = choice.source
+    number = source.original.num_images
+    try:
+        select_validation(source, number)
+    except DatasetError as error:
+        is_complete = False
+        message = f"{error.problem}{_instead(source, error.problem)}. {error.remedy}"
+    else:
+        is_complete = True
+        message = f"images 1 to {number:,}, each once{_form(choice)}"
+    report.add(is_complete, source.path.name, message, **_facts(choice))
+
+
+def _form(choice: Choice) -> str:
+    """Returns the form of the source, its size if it has one, and what is not used."""
+    source = choice.source
+    if source.size is None:
+        text = f"; {source.form}"
+    elif source.size == source.original.size:
+        text = f"; {source.size:,} bytes, the same as the original"
+    else:
+        text = f"; {source.size:,} bytes, the original has {source.original.size:,}"
+    if choice.passed_over:
+        text += f" (used instead of the {first_of(choice.passed_over)})"
+    return text
+
+
+def _instead(source: Source, message: str) -> str:
+    """Returns what exists instead of missing images, unless the message names it."""
+    listing = source.listing()
+    text = "".join(f"; {one}" for one in listing.remarks if one not in message)
+    if listing.num_others and listing.others[0] not in message:
+        others = counted(listing.num_others, "file")
+        text += f"; {others} with other names ({first_of(listing.others)})"
+    return text
+
+
+def _check_published_list(
+    report: Report,
+    path: epath.Path,
+    config: SubsetConfig,
+    published: UrlInfo,
+    training: Source | None,
+) -> None:
+    if what := irregular(path):
+        report.add(False, path.name, f"is {what}, not a file. Replace it by the list")
+        return
+    try:
+        problem = difference(path, published)
+        listed = [] if problem else read_subset_list(path)
+    except DatasetError as error:
+        problem = error.problem
+    if problem:
+        message = f"is not the list of config {config.name}: it {problem}"
+        report.add(False, path.name, f"{message}. Download {config.subset_list} again")
+        return
+    description = f"the list of config {config.name}, {len(listed):,} names"
+    _check_list(report, path.name, description, listed, training)
+
+
+def _check_list(
+    report: Report,
+    subject: str,
+    description: str,
+    listed: Sequence[str],
+    training: Source | None,
+) -> None:
+    if training is None:
+        report.add(True, subject, description)
+        return
+    try:
+        select_training(training, listed)
+    except DatasetError as error:
+        instead = _instead(training, error.problem)
+        message = f"{description}, but {error.path} {error.problem}{instead}"
+        report.add(False, subject, message)
+    else:
+        report.add(True, subject, f"{description}, all of which exist")
+
+
+def _check_sha256(report: Report, source: Source) -> None:
+    original = source.original
+    sha256 = source.sha256()
+    if sha256 is None:
+        message = f"sha256 not compared: only that of {original.file_name} is known"
+        report.add(True, source.path.name, message)
+        return
+    same = sha256 == original.sha256
+    message = f"sha256 {'matches' if same else 'does not match'} the original"
+    report.add(same, original.file_name, message, sha256=sha256)
+
+
+def _decode(report: Report, source: Source, listed: Sequence[str] | None) -> None:
+    """Decodes a source's images, by default all of them."""
+    subject = source.path.name
+    problems = Problems()
+    num_decoded = 0
+    try:
+        entries = source.look_up(
+            decoded(source.listing().names) if listed is None else listed
+        )
+        with (
+            progress_bar(
+                total=len(entries), desc=f"Decoding {subject}", leave=False
+            ) as bar,
+            StrictDecoder(stores_converted=source.stores_converted) as decoder,
+        ):
+            # As they are stored: a conversion would repair what is damaged.
+            images = itertools.chain.from_iterable(
+                zip(
+                    decoded(part.entries.names),
+                    source.read_images(part.entries),
+                    strict=True,
+                )
+                for part in staged_parts(source, entries)
+            )
+            for batch in batches(images):
+                for name, problem in decoder.defects(batch):
+                    remedy = "Replace them by the images of the original archive"
+                    problems.add("damaged images", f"{name} {problem}", remedy)
+                num_decoded += len(batch)
+                bar.update(len(batch))
+    except DatasetError as error:
+        message = f"{error.problem}. {error.remedy}"
+        problems.add_message("unreadable", f"{error.path} {message}")
+    well = f"{counted(num_decoded, 'image')} decode without a warning"
+    problems.report(report, subject, well, decoded=num_decoded)

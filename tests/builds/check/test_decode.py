@@ -1,0 +1,157 @@
+"""`check --decode`: damage inside the pixels of an image is found."""
+
+import io
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imagenet2012_subset.check import images
+from imagenet2012_subset.imagenet.originals import TRAINING
+from tests.builds.check.conftest import rewrite, set_bytes, shards
+from tests.shared import archives
+
+
+def _photo(size=(500, 375), **options) -> bytes:
+    """Returns a JPEG of a smooth picture with a little noise."""
+    coarse = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
+    smooth = Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+    noise = np.random.default_rng(1).normal(0, 6, (*size[::-1], 3))
+    pixels = np.clip(np.asarray(smooth) + noise, 0, 255).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", **options)
+    return stream.getvalue()
+
+
+def _zeros(data: bytes, at: float, length: int) -> bytes:
+    start = int(at * len(data))
+    return data[:start] + bytes(length) + data[start + length :]
+
+
+def _defects(named):
+    with images.StrictDecoder(stores_converted=True) as decoder:
+        return dict(decoder.defects(list(named.items())))
+
+
+_SOUND = {
+    "plain": _photo(),
+    "progressive": _photo(progressive=True),
+    "optimized": _photo(optimize=True),
+    "restart markers": _photo(restart_marker_blocks=8),
+    "grayscale": archives.encode(Image.open(io.BytesIO(_photo())).convert("L")),
+    "CMYK": archives.encode(Image.open(io.BytesIO(_photo())).convert("CMYK")),
+    "PNG": archives.encode(Image.open(io.BytesIO(_photo())), "PNG"),
+    "tiny": archives.encode(Image.new("RGB", (1, 1))),
+    "white": archives.encode(Image.new("RGB", (2000, 2000), "white")),
+}
+stream = io.BytesIO()
+Image.new("RGB", (2000, 2000), "white").save(stream, "JPEG", optimize=True)
+_SOUND["long runs of zeros"] = stream.getvalue()
+
+
+def test_sound_images():
+    assert bytes(32) in _SOUND["long runs of zeros"]
+    sound = {name: data for name, data in _SOUND.items() if name != "PNG"}
+    assert _defects(sound) == {}
+
+
+@pytest.mark.parametrize("kind", ["plain", "optimized", "restart markers"])
+def test_zeros_inside_a_scan(kind):
+    data = _SOUND[kind]
+    damaged = {
+        f"{at} {length}": _zeros(data, at, length)
+        for at in np.linspace(0.2, 0.9, 15)
+        for length in (64, 512, 4096)
+    }
+    assert _defects({**damaged, "sound": data}).keys() == damaged.keys()
+
+
+@pytest.mark.parametrize("kind", ["plain", "progressive", "grayscale"])
+def test_other_damage(kind):
+    data = _SOUND[kind]
+    middle = len(data) // 2
+    damaged = {
+        "noise": data[:middle] + os.urandom(4096) + data[middle + 4096 :],
+        "block missing": data[:middle] + data[middle + 4096 :],
+        "cut off": data[:middle],
+        "cut off, with an end marker": data[:middle] + b"\xff\xd9",
+    }
+    assert _defects(damaged).keys() == damaged.keys()
+
+
+def test_other_lines_on_standard_error_are_passed_on(capfd, monkeypatch):
+    decode = images.StrictDecoder._problem
+
+    def chatty(self, image):
+        os.write(2, b"a line of another library\n")
+        return decode(self, image)
+
+    monkeypatch.setattr(images.StrictDecoder, "_problem", chatty)
+    assert set(_defects({"bad": _zeros(_SOUND["plain"], 0.5, 4096)})) == {"bad"}
+    printed = capfd.readouterr().err
+    assert "a line of another library" in printed
+    assert "Corrupt JPEG data" not in printed
+
+
+@pytest.fixture
+def damaged_images(small_data):
+    """Puts photos into the archives, two of which have zeros inside their pixels."""
+    sound, damaged = _photo(), _zeros(_photo(), 0.5, 2000)
+    for group in (*small_data.training.values(), small_data.validation):
+        group[:] = [(name, sound) for name, _ in group]
+    names = ["n01440764_7.JPEG", "ILSVRC2012_val_00000001.JPEG"]
+    for group in (*small_data.training.values(), small_data.validation):
+        group[:] = [(n, damaged if n in names else data) for n, data in group]
+    small_data.write()
+    return names
+
+
+def test_dataset(build, check, damaged_images):
+    folder = build().data_path
+    assert check(folder).status == 0
+    wrong = check(folder, "--decode").wrong
+    for split, name in zip(("train", "validation"), damaged_images, strict=True):
+        (message,) = wrong[split]
+        assert message.startswith(f"1 damaged images ({name} ")
+
+
+def test_manual_dir(small_data, check, damaged_images, monkeypatch):
+    monkeypatch.setattr(images, "_STAGED", 3)
+    checked = check(small_data.manual_dir, "--decode")
+    for (_, messages), name in zip(checked.wrong.items(), damaged_images, strict=True):
+        assert messages[-1].startswith(f"1 damaged images ({name} ")
+
+
+def test_only_listed_images_of_a_manual_dir(small_data, check, damaged_images):
+    small_data.subset_list.write_text("n01443537_7.JPEG\n")
+    given = ("--decode", "--subset_list", small_data.subset_list)
+    findings = check(small_data.manual_dir, *given).findings[TRAINING.file_name]
+    assert findings[-1]["ok"]
+    assert findings[-1]["facts"]["decoded"] == 1
+
+
+def test_source_that_cannot_be_read(small_data, check):
+    path = small_data.manual_dir / "val"
+    path.mkdir()
+    (small_data.manual_dir / "ILSVRC2012_img_val.tar").unlink()
+    (path / "ILSVRC2012_val_00000001.JPEG").touch()
+    messages = check(small_data.manual_dir, "--decode").wrong["val"]
+    assert "is empty" in messages[-1]
+
+
+def test_more_damaged_images_than_text_shows(dataset, check):
+    bad = _zeros(_photo(), 0.5, 2000)
+    names = []
+
+    def damage(examples):
+        for example in examples:
+            set_bytes(example, "image", bad)
+            value = example.features.feature["file_name"].bytes_list.value
+            names.append(value[0].decode())
+
+    for shard in shards(dataset, "train"):
+        rewrite(shard, damage)
+    (finding,) = check(dataset, "--decode").findings["train"]
+    listed = finding["facts"]["all"]
+    assert [one.partition(" ")[0] for one in listed] == names

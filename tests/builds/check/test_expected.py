@@ -1,0 +1,176 @@
+"""What `check DATASET` expects: lists, numbers and what the dataset records."""
+
+import pathlib
+import shutil
+import socket
+
+import pytest
+
+from imagenet2012_subset.__main__ import main
+from imagenet2012_subset.subset.subset_list import (
+    PUBLISHED_FINGERPRINTS,
+    fingerprint,
+    read_subset_list,
+)
+from tests.builds.check.conftest import record
+from tests.shared import archives, tfds_builder
+
+
+@pytest.fixture(autouse=True)
+def no_internet(monkeypatch):
+    """Lets every attempt to reach another machine fail the test."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("check tried to reach the internet")
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture
+def published(small_data, monkeypatch, tmp_path):
+    """Builds TFDS's dataset `1pct`, as if the small list were the published one."""
+    listed = fingerprint(small_data.listed)
+    monkeypatch.setitem(PUBLISHED_FINGERPRINTS, "1pct", listed)
+
+    def build(**options: object) -> pathlib.Path:
+        built = tfds_builder.build(
+            "1pct",
+            small_data.manual_dir,
+            small_data.subset_list,
+            tmp_path / "theirs",
+            **options,
+        )
+        return pathlib.Path(built.data_path)
+
+    return build
+
+
+def test_fingerprints_are_those_of_the_published_lists(real_data):
+    for config, name in (("1pct", "1percent.txt"), ("10pct", "10percent.txt")):
+        listed = read_subset_list(real_data / "lists" / name)
+        assert fingerprint(listed) == PUBLISHED_FINGERPRINTS[config]
+
+
+def test_published_config(published, check):
+    folder = published()
+    assert check(folder, "--validation_images", 5).status == 0
+    assert check(folder).kinds == ["images missing"]
+    # What a published config's directory records does not count.
+    record(folder, validation_images=5, training_names_sha256="0" * 64)
+    assert check(folder).kinds == ["images missing"]
+    assert check(folder, "--validation_images", 5).status == 0
+
+
+def test_published_config_with_a_missing_image(published, small_data, check):
+    small_data.subset_list.write_text("\n".join(small_data.listed[1:]))
+    given = ("--validation_images", 5)
+    assert check(published(), *given).kinds == ["other names"]
+
+
+def test_published_config_cut_on_purpose(published, check):
+    checked = check(published(max_examples_per_split=3), "--validation_images", 5)
+    assert checked.status == 0
+    assert "max_examples_per_split=3" in checked.remarks[0]
+
+
+def test_published_list_is_found_in_the_manual_dir(real_data, dataset, tmp_path, check):
+    # The small dataset named 1pct is missing nearly everything.
+    folder = dataset.parent.with_name("1pct") / "5.0.0"
+    shutil.copytree(dataset, folder)
+    info = folder / "dataset_info.json"
+    info.write_text(info.read_text().replace('"small"', '"1pct"'))
+    shutil.copytree(real_data / "lists", tmp_path / "lists")
+    wrong = check(folder, "--manual_dir", tmp_path / "lists").wrong
+    assert wrong["train"][0].startswith("12,8")
+    assert wrong["validation"][0].startswith("49,995 images missing")
+
+
+def test_recorded_fingerprint(dataset, check):
+    assert check(dataset).status == 0
+    record(dataset, training_names_sha256="0" * 64)
+    assert check(dataset).kinds == ["other names"]
+
+
+def test_recorded_number_of_validation_images(dataset, check):
+    record(dataset, validation_images=6)
+    assert check(dataset).kinds == ["images missing"]
+    record(dataset, validation_images=4)
+    assert check(dataset).kinds == ["images that do not belong here"]
+    assert check(dataset, "--validation_images", 5).status == 0
+
+
+@pytest.mark.parametrize("recorded", [None, "5", 0, -5, 5.0, [5], {}])
+def test_recorded_value_that_is_not_a_number(dataset, check, recorded):
+    record(dataset, validation_images=recorded, max_examples_per_split=recorded)
+    checked = check(dataset)
+    assert checked.kinds == ["images missing"]
+    assert "--validation_images" in checked.wrong["validation"][0]
+
+
+def test_missing_validation_images_are_not_the_fault_of_the_archive(
+    dataset, small_data, check
+):
+    record(dataset, validation_images=6)
+    small_data.validation.append((archives.validation_name(6), archives.jpeg(6)))
+    small_data.write()
+    manual = ("--manual_dir", small_data.manual_dir)
+    assert check(dataset, *manual).kinds == ["images missing"]
+
+
+def test_dataset_without_a_fingerprint_needs_its_list(dataset, small_data, check):
+    (dataset / "metadata.json").unlink()
+    number = ("--validation_images", 5)
+    assert check(dataset, *number).kinds == ["list unknown"]
+    given = ("--subset_list", small_data.subset_list)
+    assert check(dataset, *number, *given).status == 0
+
+
+def test_given_list_that_is_another_list(dataset, small_data, check, tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join([*small_data.listed[1:], "n01440764_2.JPEG"]))
+    assert check(dataset, "--subset_list", other).kinds == [
+        "subset_list",
+        "images missing",
+        "images that do not belong here",
+    ]
+
+
+@pytest.mark.parametrize("content", ["", "no image\n", None])
+def test_given_list_that_is_not_a_list(dataset, check, tmp_path, content):
+    path = tmp_path / "list.txt"
+    if content is not None:
+        path.write_text(content)
+    assert set(check(dataset, "--subset_list", path).wrong) == {str(path)}
+
+
+@pytest.mark.parametrize("where", ["manual", "downloads"])
+def test_list_is_found_and_names_the_missing_image(
+    dataset, small_data, capsys, tmp_path, where
+):
+    listed = [*small_data.listed, "n01443537_12345.JPEG"]
+    record(dataset, training_names_sha256=fingerprint(listed))
+    folder = small_data.manual_dir
+    if where == "downloads":
+        folder = tmp_path / "data" / "downloads" / "imagenet2012_subset"
+        folder.mkdir(parents=True, exist_ok=True)
+    (folder / "a_wrong_list.txt").write_text("n01440764_7.JPEG\n")
+    (folder / "notes.txt").write_text("not a list")
+    (folder / "my_list.txt").write_text("\r\n".join(listed))
+    (folder / "folder.txt").mkdir()
+    arguments = ["--manual_dir", str(small_data.manual_dir)]
+    assert main(["check", str(dataset), *arguments]) == 1
+    printed = capsys.readouterr().out
+    assert "1 images missing (n01443537_12345.JPEG)" in printed
+
+
+def test_recorded_limit(build, small_data, check):
+    folder = pathlib.Path(build(max_examples_per_split=2).data_path)
+    given = ("--subset_list", small_data.subset_list)
+    record(folder, max_examples_per_split=3)
+    assert check(folder, *given).kinds == ["other number", "other number"]
+    record(folder, max_examples_per_split=1)
+    assert check(folder).kinds == ["other number", "other number"]
+    record(folder, max_examples_per_split=None)
+    assert check(folder, *given).kinds == ["images missing", "images missing"]

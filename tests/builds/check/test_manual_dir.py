@@ -1,0 +1,233 @@
+"""`check MANUAL_DIR`: archives, extracted images and lists, complete and incomplete."""
+
+import hashlib
+import shutil
+import tarfile
+
+import pytest
+from tensorflow_datasets.core.download.checksums import UrlInfo
+
+from imagenet2012_subset import Builder
+from imagenet2012_subset.__main__ import main
+from imagenet2012_subset.check import manual_dir
+from imagenet2012_subset.imagenet import names
+from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.sources.tar_archive import TarArchive
+
+
+def test_report_as_text(small_data, capsys):
+    assert main(["check", str(small_data.manual_dir)]) == 1
+    printed = capsys.readouterr().out
+    assert "12 of 1,281,167 images in 3 of 1,000 synsets" in printed
+    assert "49,995 of 50,000 images (ILSVRC2012_val_00000006.JPEG" in printed
+    assert TRAINING.how_to_get in printed
+
+
+def test_report_as_json(small_data, check):
+    findings = check(small_data.manual_dir).findings
+    facts = findings[TRAINING.file_name][0]["facts"]
+    assert facts["images_per_synset"]["n01443537"] == 4
+    assert len(facts["images_per_synset"]) == 1000
+    assert facts["original_size"] == 147_897_477_120
+    assert findings[VALIDATION.file_name][0]["facts"]["images"] == 5
+
+
+def test_index_is_saved_for_the_build(small_data, tmp_path, check):
+    check(small_data.manual_dir, "--data_dir", tmp_path / "data")
+    assert len(list((tmp_path / "data" / "downloads").rglob("*.index.npz"))) == 2
+
+
+def _headers(paths: list[str]) -> bytes:
+    """Returns a tar of empty files: only headers matter here."""
+    start = tarfile.TarInfo("x" * 60).tobuf(tarfile.USTAR_FORMAT)
+    at = sum(start[:60])
+    blocks = []
+    for path in paths:
+        name = path.encode().ljust(60, b"\0")
+        checksum = int(start[148:154], 8) - at + sum(name)
+        blocks.append(name + start[60:148] + b"%06o\0 " % checksum + start[156:])
+    return b"".join([*blocks, bytes(10240)])
+
+
+@pytest.fixture
+def training(tmp_path, monkeypatch):
+    """A directory with a training archive that has one image for each synset.
+
+    This counts as complete: the original has 1,281,167 headers.
+    """
+    monkeypatch.setattr(manual_dir, "_NUM_TRAINING_IMAGES", 1000)
+    folder = tmp_path / "manual"
+    folder.mkdir()
+    _write_training(folder, names.wnids())
+    return folder
+
+
+@pytest.fixture
+def complete(training):
+    """The same, with all 50,000 validation images."""
+    _write_validation(training, range(1, names.NUM_VALIDATION_IMAGES + 1))
+    return training
+
+
+def _write_training(folder, wnids) -> None:
+    paths = [f"{wnid}/{wnid}_1.JPEG" for wnid in wnids]
+    (folder / TRAINING.file_name).write_bytes(_headers(paths))
+
+
+def _write_validation(folder, numbers) -> None:
+    paths = [names.validation_name(n) for n in numbers]
+    (folder / VALIDATION.file_name).write_bytes(_headers(paths))
+
+
+def test_complete_archives(complete, check):
+    checked = check(complete)
+    assert checked.status == 0
+    assert set(checked.findings) == {TRAINING.file_name, VALIDATION.file_name}
+
+
+def test_sha256(complete, check, monkeypatch):
+    findings = check(complete, "--sha256").findings
+    for name in (TRAINING.file_name, VALIDATION.file_name):
+        digest = hashlib.sha256((complete / name).read_bytes()).hexdigest()
+        assert findings[name][1]["facts"]["sha256"] == digest
+        assert not findings[name][1]["ok"]
+    monkeypatch.setattr(TarArchive, "sha256", lambda source: source.original.sha256)
+    assert check(complete, "--sha256").status == 0
+
+
+def test_synset_without_images_is_named(training, check):
+    _write_training(training, names.wnids()[:-1])
+    (message,) = check(training).wrong[TRAINING.file_name]
+    assert "999 of 1,000 synsets" in message
+    assert names.wnids()[-1] in message
+
+
+def test_duplicate_training_image(training, check, monkeypatch):
+    _write_training(training, [*names.wnids(), names.wnids()[7]])
+    monkeypatch.setattr(manual_dir, "_NUM_TRAINING_IMAGES", 1001)
+    (message,) = check(training).wrong[TRAINING.file_name]
+    assert "1 name more than once" in message
+
+
+def test_duplicate_validation_image_in_place_of_another(training, check):
+    _write_validation(training, [*range(1, names.NUM_VALIDATION_IMAGES), 1])
+    (message,) = check(training).wrong[VALIDATION.file_name]
+    assert "1 of 50,000 images (ILSVRC2012_val_00050000.JPEG)" in message
+
+
+def test_damaged_archive_does_not_hide_the_other(complete, check):
+    path = complete / TRAINING.file_name
+    path.write_bytes(path.read_bytes()[: 100 * 512 + 17])
+    wrong = check(complete).wrong
+    assert set(wrong) == {TRAINING.file_name}
+    assert "cut off" in wrong[TRAINING.file_name][0]
+
+
+@pytest.mark.parametrize("original", [TRAINING, VALIDATION])
+def test_missing_archive(complete, check, original):
+    (complete / original.file_name).unlink()
+    checked = check(complete)
+    assert set(checked.wrong) == {original.file_name}
+    assert len(checked.findings) == 2
+
+
+@pytest.mark.parametrize("form", ["extracted", "tar"])
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_file_with_another_name_in_place_of_a_missing_image(
+    small_data, check, form, split
+):
+    images = small_data.training["n01440764"]
+    if split == "validation":
+        images = small_data.validation
+    name, data = images.pop()
+    other = name.replace(".JPEG", ".jpeg")
+    images.append((other, data))
+    small_data.write()
+    if form == "extracted":
+        _extract(small_data)
+    messages = list(check(small_data.manual_dir).wrong.values())
+    ((with_other,),) = [found for found in messages if other in found[0]]
+    if split == "validation":
+        assert f"49,996 of 50,000 images ({name}" in with_other
+
+
+def _extract(small_data) -> None:
+    for original in (TRAINING, VALIDATION):
+        (small_data.manual_dir / original.file_name).unlink()
+    (small_data.manual_dir / "val").mkdir()
+    for name, data in small_data.validation:
+        (small_data.manual_dir / "val" / name).write_bytes(data)
+    for wnid, images in small_data.training.items():
+        folder = small_data.manual_dir / "train" / wnid
+        folder.mkdir(parents=True)
+        for name, data in images:
+            (folder / name).write_bytes(data)
+
+
+def test_given_list(small_data, check, tmp_path):
+    given = tmp_path / "given.txt"
+    given.write_text("n01440764_7.JPEG\n")
+    arguments = (small_data.manual_dir, "--subset_list", given)
+    assert check(*arguments).findings["subset_list"][0]["ok"]
+    given.write_text("n01440764_7.JPEG\nn01440764_8.JPEG\n")
+    (message,) = check(*arguments).wrong["subset_list"]
+    assert "1 of 2 images (n01440764_8.JPEG)" in message
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """Makes names the published list of `1pct`, and writes it."""
+
+    def publish(folder, listed: list[str]) -> None:
+        data = "".join(f"{name}\n" for name in listed).encode()
+        url = Builder.builder_configs["1pct"].subset_list
+        info = UrlInfo(len(data), hashlib.sha256(data).hexdigest(), "1percent.txt")
+        monkeypatch.setitem(Builder.url_infos, url, info)
+        (folder / "1percent.txt").write_bytes(data)
+
+    return publish
+
+
+def test_published_list(training, check, published):
+    listed = [f"{wnid}_1.JPEG" for wnid in names.wnids()[::9]]
+    published(training, listed)
+    (finding,) = check(training).findings["1percent.txt"]
+    assert finding["ok"]
+    assert "112 names" in finding["message"]
+    published(training, [*listed, "n01440764_2.JPEG"])
+    (message,) = check(training).wrong["1percent.txt"]
+    assert "1 of 113 images (n01440764_2.JPEG)" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda data: data.replace(b"\n", b"\r\n"), "CRLF"),
+        (lambda data: data[:100], "cut off"),
+        (lambda data: data + b"n01440764_2.JPEG\n", "sha256"),
+        (lambda data: data.replace(b"n01440764_1.", b"n01440764_2."), "sha256"),
+        (lambda data: b"", "cut off"),
+    ],
+)
+def test_list_that_differs_from_the_published_one(
+    training, check, published, change, problem
+):
+    published(training, [f"{wnid}_1.JPEG" for wnid in names.wnids()])
+    path = training / "1percent.txt"
+    path.write_bytes(change(path.read_bytes()))
+    (message,) = check(training).wrong["1percent.txt"]
+    assert problem in message
+
+
+def test_directory_in_place_of_a_list(training, check):
+    (training / "10percent.txt").mkdir()
+    assert "10percent.txt" in check(training).wrong
+
+
+def test_real_published_lists(training, check, real_data):
+    shutil.copytree(real_data / "lists", training, dirs_exist_ok=True)
+    wrong = check(training).wrong
+    for name, number in (("1percent.txt", "12,811"), ("10percent.txt", "128,116")):
+        (message,) = wrong[name]
+        assert f"{number} names" in message
+        assert f"of {number} images" in message
