@@ -9,6 +9,7 @@ import bz2
 import contextlib
 import lzma
 import os
+import re
 import shlex
 import zlib
 from typing import NamedTuple
@@ -45,6 +46,8 @@ _TEST = "an archive of the test images, which have no labels"
 _KAGGLE = "Kaggle's zip archive"
 _ANSWERS = (FileType.WEB_PAGE, FileType.JSON, FileType.TEXT)
 
+_ARCHIVE = re.compile(r"\.(tar|tgz|tbz|txz|zip|gz|bz2|xz|zst|lz4|7z|rar)\b")
+
 # What browsers and download tools append to a name until a download has finished.
 _UNFINISHED = (".part", ".crdownload", ".download", ".partial", ".aria2", ".tmp")
 
@@ -78,6 +81,9 @@ def why_not_tar(files: Files, original: Original, target: str) -> Advice | None:
     if not (found := file_type(start)):
         return None
     problem = f"is {found.value}, not a tar"
+    # Only what is in the archive's place has to go.
+    in_place = path == target
+    get_original = f"{'Move it away. ' if in_place else ''}{original.how_to_get}"
     if found in _DECOMPRESS:
         return _why_compressed(files, found, original, target)
     if found in _ANSWERS:
@@ -85,28 +91,26 @@ def why_not_tar(files: Files, original: Original, target: str) -> Advice | None:
         return Advice(
             f"is {found.value} of {length}, not a tar ({_quoted(start)})",
             "A server may have returned it in place of the archive, for example "
-            f"because it requires a log-in. Delete it. {original.how_to_get}",
+            f"because it requires a log-in. {get_original}",
         )
     if found is FileType.GIT_LFS:
-        folder = shlex.quote(os.path.dirname(path) or ".")
-        return Advice(problem, f"Run `git -C {folder} lfs pull` to replace it")
-    if found is FileType.APPLE_DOUBLE:
-        return Advice(problem, f"Delete it. {original.how_to_get}")
+        folder = os.path.dirname(path) or "."
+        return Advice(problem, f"Run `git lfs pull` in {folder} to replace it")
     if found is FileType.ZIP:
         is_kaggle = b"ILSVRC/" in start or b"LOC_" in start
         return Advice(
             f"is {_KAGGLE if is_kaggle else found.value}, not a tar",
             f"Extract it: unzip -q {shlex.quote(path)} -d "
             f"{shlex.quote(os.path.dirname(target))}. Kaggle's ILSVRC/Data/CLS-LOC/ "
-            "is used as it is",
+            f"is used as it is{'; then move the zip archive away' if in_place else ''}",
         )
     if found is FileType.PARQUET:
         return Advice(
             problem,
             "The Hugging Face hub's Parquet files are used from data/train-*.parquet "
-            f"and data/validation-*.parquet, all of them. Or: {original.how_to_get}",
+            f"and data/validation-*.parquet, all of them. Or: {get_original}",
         )
-    return Advice(problem, f"It cannot be used. {original.how_to_get}")
+    return Advice(problem, get_original)
 
 
 def _why_compressed(
@@ -161,7 +165,8 @@ def describe_file(path: str, original: Original, target: str) -> Advice | None:
       something before or after it.
     """
     name = os.path.basename(path).lower()
-    has_its_name = original.file_name.removesuffix(".tar").lower() in name
+    _, stem, rest = name.partition(original.file_name.removesuffix(".tar").lower())
+    has_its_name = stem and ("." not in rest or _ARCHIVE.search(rest) is not None)
     try:
         with open_files(find_files([path])) as files:
             size = files.size(0)

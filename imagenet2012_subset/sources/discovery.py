@@ -473,10 +473,10 @@ def _nothing_found(manual_dir: epath.Path, original: Original) -> ManualDirError
             path, f"does not exist, but {problems}", ". Or: ".join(remedies)
         )
     contents = ", ".join(present[:_SHOWN]) + (", ..." if present[_SHOWN:] else "")
+    seen = f"the directory contains {contents}" if present else "the directory is empty"
     return ManualDirError(
         path,
-        "does not exist "
-        + (f"(the directory contains {contents})" if present else "(nothing does)"),
+        f"does not exist ({seen})",
         f"{original.how_to_get}. {_other_forms(original)}",
     )
 
@@ -529,12 +529,12 @@ def _other_forms(original: Original) -> str:
         return (
             "What it extracts to can be used too: train/<wnid>/*.JPEG or "
             "train/<wnid>.tar (or ILSVRC2012_img_train/ instead of train/), Kaggle's "
-            "ILSVRC/Data/CLS-LOC/train/<wnid>/*.JPEG, or train/*_<wnid>.JPEG as the "
-            "Hugging Face hub's archives extract"
+            "ILSVRC/Data/CLS-LOC/train/<wnid>/*.JPEG, train/*_<wnid>.JPEG as the "
+            "Hugging Face hub's archives extract, or the hub's data/train-*.parquet"
         )
     return (
         "What it extracts to can be used too: val/*.JPEG or val/<wnid>/*.JPEG (or "
         "ILSVRC2012_img_val/ or ILSVRC2012_val/ instead of val/), Kaggle's "
-        "ILSVRC/Data/CLS-LOC/val/*.JPEG, or val/*_<wnid>.JPEG as the Hugging Face "
-        "hub's archives extract"
+        "ILSVRC/Data/CLS-LOC/val/*.JPEG, val/*_<wnid>.JPEG as the Hugging Face "
+        "hub's archives extract, or the hub's data/validation-*.parquet"
     )

@@ -77,26 +77,26 @@ def _parquet() -> bytes:
 # What may be in an archive's place, what it is called, and what to do about it.
 NOT_TARS = {
     "empty": (b"", "is empty", "Register"),
-    "web page": (b"\n<!DOCTYPE html><html>", "is a web page of 22 bytes", "Delete it."),
-    "S3 error": (S3_ERROR, f"is a web page of {len(S3_ERROR)} bytes", "Delete it."),
-    "JSON": (b'{"error": 401}', "is a JSON text of 14 bytes", "Delete it."),
-    "text": (b"404: Not Found\n", "('404: Not Found')", "Delete it."),
+    "web page": (b"\n<!DOCTYPE html><html>", "is a web page of 22 bytes", "log-in"),
+    "S3 error": (S3_ERROR, f"is a web page of {len(S3_ERROR)} bytes", "log-in"),
+    "JSON": (b'{"error": 401}', "is a JSON text of 14 bytes", "log-in"),
+    "text": (b"404: Not Found\n", "('404: Not Found')", "log-in"),
     "Git LFS": (
         LFS_POINTER,
         "is a Git LFS pointer, not a tar",
-        " lfs pull` to replace",
+        "Run `git lfs pull` in ",
     ),
-    "AppleDouble": (APPLE_DOUBLE, "is an AppleDouble file, which macOS", "Delete it."),
+    "AppleDouble": (APPLE_DOUBLE, "is an AppleDouble file, which macOS", "Register"),
     "zip": (_zip("a.JPEG"), "is a zip archive, not a tar", "Extract it: unzip -q "),
     "Kaggle": (
         _zip("ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_1.JPEG"),
         "is Kaggle's zip archive, not a tar",
         "Extract it: unzip -q ",
     ),
-    "npz": (_npz(), "is an npz file of NumPy arrays, not a tar", "cannot be used"),
-    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(900), "is an HDF5 file", "cannot be used"),
+    "npz": (_npz(), "is an npz file of NumPy arrays, not a tar", "Register"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(900), "is an HDF5 file", "Register"),
     "Parquet": (_parquet(), "is a Parquet file, not a tar", "data/train-*.parquet"),
-    "PNG": (b"\x89PNG\r\n\x1a\n" + bytes(9), "is a PNG image", "cannot be used"),
+    "PNG": (b"\x89PNG\r\n\x1a\n" + bytes(9), "is a PNG image", "Register"),
     "zstd": (b"(\xb5/\xfd" + bytes(9), "is a zstd-compressed file", "zstd -dc "),
     "lz4": (b"\x04\x22\x4d\x18" + bytes(9), "is an lz4-compressed file", "lz4 -dc "),
     "gzip": (gzip.compress(TRAINING_TAR), "is a gzip-compressed file", "gzip -dc "),
@@ -122,6 +122,10 @@ def test_a_file_that_is_not_a_tar(manual_dir, what, name):
         assert error.problem.startswith(f"does not exist, but {name!r} is ")
     assert problem in error.problem
     assert remedy in error.remedy
+    is_replaced = what not in ("empty", "gzip of another tar") and "Register" in (
+        error.remedy
+    )
+    assert ("Move it away. Register" in error.remedy) == (name == TAR and is_replaced)
     assert not [advice for advice in HARMFUL if advice in str(error)]
 
 
@@ -176,6 +180,19 @@ def test_everything_that_is_near_is_named(manual_dir):
     assert not [part for part in parts if part not in error.problem]
     parts = ["Let the download finish", ". Or: Rename it: mv ", ". Or: Extract it"]
     assert not [part for part in parts if part not in error.remedy]
+
+
+@pytest.mark.parametrize(
+    "name", ["ILSVRC2012_img_train_labels.txt", "notes.txt", "ILSVRC2012_img_train.md5"]
+)
+def test_a_note_is_not_taken_for_the_archive(manual_dir, name):
+    _write(manual_dir / name, b"n01440764_18.JPEG 0\n")
+    error = _error(manual_dir)
+    assert error.problem == f"does not exist (the directory contains {name})"
+
+
+def test_an_empty_directory(manual_dir):
+    assert _error(manual_dir).problem == "does not exist (the directory is empty)"
 
 
 def test_the_other_archive_is_not_taken_for_this_one(manual_dir):
