@@ -35,7 +35,7 @@ from imagenet2012_subset.sources.discovery import (
 )
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.sources.index_cache import folder_in
-from imagenet2012_subset.storage.paths import is_local
+from imagenet2012_subset.storage.paths import is_local, supported
 from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.subset.select import select_training, select_validation
 from imagenet2012_subset.subset.subset_list import fetch_subset_list
@@ -221,6 +221,10 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
             )
             return
         self._options = download_config or tfds.download.DownloadConfig()
+        if (manual_dir := self._options.manual_dir) is not None:
+            self._options = dataclasses.replace(
+                self._options, manual_dir=supported(manual_dir)
+            )
         self._file_format = FileFormat.from_value(file_format or self._file_format)
         mode = self._options.download_mode
         if mode == tfds.GenerateMode.UPDATE_DATASET_INFO:
@@ -396,16 +400,16 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
                     for split, images in chosen.items()
                 }
             planned = self._plan(chosen, download_config)
-        say(f"To write: {summary(planned)}")
-        if on_beam:
-            write_splits_on_beam(
-                planned,
-                self._shard_writer(),
-                runner=download_config.beam_runner,
-                options=download_config.beam_options,
-            )
-        else:
-            write_splits(planned, self._shard_writer(), workers=self._workers)
+            say(f"To write: {summary(planned)}")
+            if on_beam:
+                write_splits_on_beam(
+                    planned,
+                    self._shard_writer(),
+                    runner=download_config.beam_runner,
+                    options=download_config.beam_options,
+                )
+            else:
+                write_splits(planned, self._shard_writer(), workers=self._workers)
         return [
             tfds.core.SplitInfo(
                 name=plan.name,
