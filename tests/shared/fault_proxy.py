@@ -144,7 +144,8 @@ class _GoogleHandler(_Handler):
     def _ask(
         self, body: bytes | None = None
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
-        if self.command not in ("GET", "HEAD") or self.path.startswith("/storage/"):
+        is_json = self.path.startswith(("/storage/", "/download/", "/upload/"))
+        if is_json or self.command not in ("GET", "HEAD"):
             return super()._ask(body)
         path = urllib.parse.unquote(self.path)
         _, bucket, key = path.split("/", 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import json
 import logging
 import os
@@ -80,6 +82,14 @@ def _s3rver(folder: pathlib.Path) -> Iterator[int]:
     server.wait()
 
 
+_GCSFS_ENVIRONMENT = {
+    # Without it, `epath` uses TensorFlow's client, which goes to the real store.
+    "EPATH_USE_TF": "false",
+    # The server does not have what this asks for.
+    "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+}
+
+
 @pytest.fixture(scope="session")
 def google() -> Iterator[FaultProxy]:
     """A server of Google's protocol behind a proxy, as the store that `gs://` opens."""
@@ -90,10 +100,26 @@ def google() -> Iterator[FaultProxy]:
     server = module.create_server("127.0.0.1", 0, in_memory=True)
     server.start()
     proxy = FaultProxy(server._api._httpd.server_port, is_google=True)
-    with mock.patch.dict(os.environ, {"STORAGE_EMULATOR_HOST": proxy.url}):
+    variables = {"STORAGE_EMULATOR_HOST": proxy.url, **_GCSFS_ENVIRONMENT}
+    with mock.patch.dict(os.environ, variables), _anonymous_gcsfs():
         yield proxy
     proxy.close()
     server.stop()
+
+
+@contextlib.contextmanager
+def _anonymous_gcsfs() -> Iterator[None]:
+    """Lets `epath` use gcsfs, where it is installed, without credentials."""
+    if importlib.util.find_spec("gcsfs") is None:
+        yield
+        return
+    import fsspec
+    from etils.epath import gpath
+
+    gpath._is_tf_installed.cache_clear()
+    with mock.patch.dict(fsspec.config.conf, {"gs": {"token": "anon"}}):
+        yield
+    gpath._is_tf_installed.cache_clear()
 
 
 @pytest.fixture
@@ -138,6 +164,21 @@ def delete(url: str) -> None:
     """Deletes an object at `s3://`."""
     bucket, _, key = url.removeprefix("s3://").partition("/")
     s3_client().delete_object(Bucket=bucket, Key=key)
+
+
+def objects(url: str) -> dict[str, bytes]:
+    """Returns the objects in a folder at `gs://`, by name."""
+    bucket, _, folder = url.removeprefix("gs://").partition("/")
+    api = f"{os.environ['STORAGE_EMULATOR_HOST']}/storage/v1/b/{bucket}/o"
+    prefix = urllib.parse.quote(f"{folder}/", safe="")
+    with urllib.request.urlopen(f"{api}?prefix={prefix}") as answer:
+        keys = [item["name"] for item in json.load(answer).get("items", [])]
+    found = {}
+    for key in keys:
+        quoted = urllib.parse.quote(key, safe="")
+        with urllib.request.urlopen(f"{api}/{quoted}?alt=media") as answer:
+            found[key.rpartition("/")[2]] = answer.read()
+    return found
 
 
 def put_folder(folder: pathlib.Path, url: str) -> str:
