@@ -106,17 +106,17 @@ class Example:
         )
 
 
-def parse_example(record: bytes, label_of: LabelOf) -> Example:
-    """Parses a whole record.
+def parse_example(data: bytes, start: int, end: int, label_of: LabelOf) -> Example:
+    """Parses a whole record, which is from `start` to `end` in `data`.
 
     Raises:
-      RecordError: if it is not an example of `imagenet2012`.
+      RecordError: if it is not an example of the split.
     """
     example = Example()
-    at = first_feature(record, 0, len(record))
-    while at < len(record):
-        at = example.parse_feature(record, at)
-    if at > len(record):
+    at = first_feature(data, start, end)
+    while at < end:
+        at = example.parse_feature(data, at)
+    if at > end:
         raise other_features()
     example.check(label_of)
     return example

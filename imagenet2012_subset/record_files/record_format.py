@@ -73,19 +73,21 @@ class RecordFormat(abc.ABC):
 
     @abc.abstractmethod
     def read(self, table: FileTable, places: Sequence[Place]) -> Iterator[bytes]:
-        """Yields what the files contain at these places, for `unframed`.
+        """Yields what the files contain at these places, for `parse`.
 
         Raises:
           ArchiveError: if a file cannot be read or has changed.
         """
 
     @abc.abstractmethod
-    def unframed(self, place: Place, data: bytes) -> bytes:
-        """Returns the record in what was read.
+    def parse(
+        self, place: Place, data: bytes, label_of: LabelOf
+    ) -> tuple[bytes, bytes]:
+        """Returns the name and the bytes of the image in what was read.
 
         Raises:
-          RecordError: if it does not match its checksum, or is not the one that was
-            found there.
+          RecordError: if the record does not match its checksum, is not the one that
+            was found there, or is not an example of the split.
         """
 
     @abc.abstractmethod

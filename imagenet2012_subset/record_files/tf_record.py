@@ -17,6 +17,7 @@ from imagenet2012_subset.record_files.example import (
     RecordError,
     first_feature,
     other_features,
+    parse_example,
 )
 from imagenet2012_subset.record_files.record_format import (
     DAMAGED,
@@ -62,15 +63,24 @@ class TFRecord(RecordFormat):
         with open_files(table) as files:
             yield from read_in_order(files, ranges)
 
-    def unframed(self, place: Place, data: bytes) -> bytes:
-        record = data[_FRAME.size : -_CRC.size]
+    def parse(
+        self, place: Place, data: bytes, label_of: LabelOf
+    ) -> tuple[bytes, bytes]:
+        sealed_crc, before, after = _unsealed(place.seal)
+        end = len(data) - _CRC.size
         length, length_crc = _FRAME.unpack_from(data)
-        (crc,) = _CRC.unpack(data[-_CRC.size :])
-        if (length, crc) != (len(record), _unsealed(place.seal)[0]):
+        (crc,) = _CRC.unpack_from(data, end)
+        if (length, crc) != (end - _FRAME.size, sealed_crc):
             raise RecordError("is not the one that was found there")
-        if crc != masked_crc(record) or length_crc != masked_crc(data[:_LENGTH_BYTES]):
+        # In three parts, as only the image's bytes are needed once more.
+        image = data[before:-after]
+        parts = data[_FRAME.size : before], image, data[-after : -_CRC.size]
+        if crc != masked_crc(*parts) or length_crc != masked_crc(data[:_LENGTH_BYTES]):
             raise RecordError("does not match its checksum")
-        return record
+        example = parse_example(data, _FRAME.size, end, label_of)
+        if (example.offset, example.size) != (before, len(image)):
+            raise RecordError("is not the one that was found there")
+        return example.name, image
 
     def where(self, place: Place) -> str:
         return f"at byte {place.offset:,}"
@@ -159,11 +169,13 @@ def _record_end(data: bytes, at: int) -> int:
     return at + _FRAME.size + int(length)
 
 
-def masked_crc(data: bytes) -> int:
+def masked_crc(*parts: bytes) -> int:
     """Returns the checksum that TFRecord stores: CRC-32C, rotated and shifted."""
     import google_crc32c
 
-    crc = google_crc32c.value(data)
+    crc = 0
+    for part in parts:
+        crc = google_crc32c.extend(crc, part)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 

@@ -18,11 +18,7 @@ from imagenet2012_subset.errors import ArchiveError, counted, first_of
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
 from imagenet2012_subset.record_files.array_record import ArrayRecord
-from imagenet2012_subset.record_files.example import (
-    RecordError,
-    label_function,
-    parse_example,
-)
+from imagenet2012_subset.record_files.example import RecordError, label_function
 from imagenet2012_subset.record_files.record_format import DAMAGED, RecordFormat
 from imagenet2012_subset.record_files.tf_record import TFRecord
 from imagenet2012_subset.sources import index_cache
@@ -266,13 +262,12 @@ class PreparedImagenet(Source):
             found, self._format.read(entries.table, found), strict=True
         ):
             try:
-                record = self._format.unframed(entry, data)
-                image = parse_example(record, label_of)
-                if (image.name.decode(), image.size) != (entry.name, entry.size):
+                name, image = self._format.parse(entry, data, label_of)
+                if (name.decode(), len(image)) != (entry.name, entry.size):
                     raise RecordError("contains another image than its index says")
             except RecordError as error:
                 raise self.damaged(entry, f"is damaged: its record {error}") from error
-            yield record[image.offset : image.offset + image.size]
+            yield image
 
     def where(self, entry: Entry) -> str:
         return f"{self._format.where(entry)} of {entry.path}"

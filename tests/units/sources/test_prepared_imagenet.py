@@ -175,6 +175,13 @@ def test_images_and_where_they_are(folder, file_format):
     assert source.where(found[1]).endswith(f" of {path}")
 
 
+def test_many_shards(tmp_path, file_format):
+    images = [(f"n01440764_{n}.JPEG", bytes([n, n])) for n in range(60)]
+    shards = [[prepared.record(*image)] for image in images]
+    prepared.write_version(tmp_path, "train", shards, file_format=file_format)
+    assert _images(_source(tmp_path)) == images
+
+
 def test_pickled_sources_read_entries(folder):
     source = _source(folder)
     entries = source.index.entries.take([4, 1])
