@@ -11,6 +11,7 @@ from etils import epath
 from imagenet2012_subset.errors import DatasetError, WriteError
 from imagenet2012_subset.plan.shards import ShardPlan, SplitPlan
 from imagenet2012_subset.storage.paths import absolute
+from imagenet2012_subset.write.duplicates import Duplicates
 from imagenet2012_subset.write.local import ensure_space
 from imagenet2012_subset.write.shard import (
     ShardWriter,
@@ -86,7 +87,9 @@ class _WriteShard:
     writer: ShardWriter
 
     def __call__(self, shard: ShardPlan) -> None:
-        write_staged(self.writer, shard, shard.source)
+        # Images that are copies of each other are in all shards, as order is random.
+        duplicates = Duplicates(shard.source.path, shard.split, shard.entries.sizes)
+        write_staged(self.writer, shard, shard.source, duplicates.add)
 
 
 def _dataset_errors(error: BaseException | None) -> Iterator[DatasetError]:

@@ -52,7 +52,8 @@ class Duplicates:
         """Compares an image with those before it.
 
         Raises:
-          ArchiveError: if more than 1 % of the split's images share their bytes.
+          ArchiveError: if more than 1 % of the split's images share their bytes, and
+            more than a pair does.
         """
         if len(data) not in self._shared_sizes:
             return
@@ -62,7 +63,8 @@ class Duplicates:
             names.append(name)
             if len(names) > 1:
                 self._num_shared += 2 if len(names) == 2 else 1
-            if self._num_shared <= _MAX_SHARE * self._num_images:
+            # A small split may contain a pair of true duplicates.
+            if self._num_shared <= max(2, _MAX_SHARE * self._num_images):
                 return
             copies = max(self._names.values(), key=len)
             problem = (

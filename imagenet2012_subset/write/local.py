@@ -19,7 +19,13 @@ from imagenet2012_subset.sources.source import Source
 from imagenet2012_subset.storage.open_files import more_open_files
 from imagenet2012_subset.storage.paths import free_bytes, is_local
 from imagenet2012_subset.storage.sync import sync_file
-from imagenet2012_subset.write.shard import ShardWriter, unwritable, write_staged
+from imagenet2012_subset.write.duplicates import Duplicates
+from imagenet2012_subset.write.shard import (
+    OnImage,
+    ShardWriter,
+    unwritable,
+    write_staged,
+)
 
 WORKERS_VARIABLE = "IMAGENET2012_SUBSET_WORKERS"
 
@@ -89,15 +95,20 @@ def write_splits(
         unit=" images",
         leave=False,
     ) as bar:
-        on_record = progress(bar.update, stop)
+        advance = progress(bar.update, stop)
         tasks = []
+        every_split = []
         for split in splits:
-            source = split.source
+            duplicates = Duplicates(split.source.path, split.name, split.entries.sizes)
+            every_split.append(duplicates)
+            on_image = functools.partial(_take_image, duplicates, advance)
             tasks += [
-                functools.partial(_write, writer, shard, source, turns, on_record)
+                functools.partial(_write, writer, shard, split.source, turns, on_image)
                 for shard in split.shards
             ]
         run_together(tasks, 2 * workers, stop)
+    for duplicates in every_split:
+        duplicates.log()
 
 
 def progress(update: Callable[[], object], stop: threading.Event) -> Callable[[], None]:
@@ -164,19 +175,26 @@ def ensure_space(splits: Sequence[SplitPlan], workers: int = 1) -> None:
         )
 
 
+def _take_image(
+    duplicates: Duplicates, advance: Callable[[], None], name: str, data: bytes
+) -> None:
+    duplicates.add(name, data)
+    advance()
+
+
 def _write(
     writer: ShardWriter,
     shard: ShardPlan,
     source: Source,
     turns: threading.Semaphore,
-    on_record: Callable[[], None],
+    on_image: OnImage,
 ) -> None:
     if not is_local(shard.path):
         with turns:
-            write_staged(writer, shard, source, on_record)
+            write_staged(writer, shard, source, on_image)
         return
     with turns:
-        files = writer.write(shard, source, on_record)
+        files = writer.write(shard, source, on_image)
     try:
         for file in files:
             sync_file(file)

@@ -28,6 +28,7 @@ from imagenet2012_subset.tfds_internals import (
     write_index_file,
 )
 
+OnImage = Callable[[str, bytes], None]
 Examples = Iterable[tuple[str, dict[str, Any]]]
 
 _STAGED_SHARD_PREFIX = "staged_shard."
@@ -52,14 +53,15 @@ class ShardWriter:
         self,
         shard: ShardPlan,
         source: Source,
-        on_record: Callable[[], None] = lambda: None,
+        on_image: OnImage = lambda name, data: None,
     ) -> list[epath.Path]:
         """Writes a shard, and returns its files.
 
         Args:
           shard: its plan.
           source: where its images are.
-          on_record: called after each record; what it raises ends the shard.
+          on_image: called with the name and the bytes of each image after its record
+            is written; what it raises ends the shard.
 
         Raises:
           WriteError: if the shard cannot be written, or if an example is not the one
@@ -68,7 +70,7 @@ class ShardWriter:
         """
         try:
             return self._write_records(
-                epath.Path(shard.path), self._records(shard, source, on_record)
+                epath.Path(shard.path), self._records(shard, source, on_image)
             )
         except _RecordsFailed as error:
             raise error.reason from error.reason.__cause__
@@ -91,19 +93,19 @@ class ShardWriter:
         return [path, epath.Path(index_path)]
 
     def _records(
-        self, shard: ShardPlan, source: Source, on_record: Callable[[], None]
+        self, shard: ShardPlan, source: Source, on_image: OnImage
     ) -> Iterator[tuple[int, bytes]]:
         hasher = Hasher(shard.split)
         try:
-            for key, record in self._planned_records(shard, source):
+            for key, record, image in self._planned_records(shard, source):
                 yield hasher.hash_key(key), record
-                on_record()
+                on_image(key, image)
         except Exception as error:
             raise _RecordsFailed(error) from error
 
     def _planned_records(
         self, shard: ShardPlan, source: Source
-    ) -> Iterator[tuple[str, bytes]]:
+    ) -> Iterator[tuple[str, bytes, bytes]]:
         planned = zip(
             decoded(shard.entries.names), shard.record_sizes.tolist(), strict=True
         )
@@ -112,7 +114,7 @@ class ShardWriter:
             expected = next(planned, None)
             if (key, len(record)) != expected:
                 raise _not_planned(shard.path, expected, (key, len(record)))
-            yield key, record
+            yield key, record, example["image"]
         if missing := next(planned, None):
             raise _not_planned(shard.path, missing, None)
 
@@ -129,7 +131,7 @@ def write_staged(
     writer: ShardWriter,
     shard: ShardPlan,
     source: Source,
-    on_record: Callable[[], None] = lambda: None,
+    on_image: OnImage = lambda name, data: None,
 ) -> None:
     """Writes a shard in a staging directory, and moves it to its place when whole.
 
@@ -144,7 +146,7 @@ def write_staged(
     try:
         with _staging_directory(final.parent) as staging:
             staged_shard = dataclasses.replace(shard, path=str(staging / final.name))
-            for file in writer.write(staged_shard, source, on_record):
+            for file in writer.write(staged_shard, source, on_image):
                 if is_local(final):
                     sync_file(file)
                     file.replace(final.parent / file.name)

@@ -24,6 +24,10 @@ def _different(number: int, size: int = 8) -> list[bytes]:
     return [index.to_bytes(size, "big") for index in range(1, number + 1)]
 
 
+def test_a_pair_in_a_small_split_is_accepted():
+    _add_all([b"the same"] * 2)
+
+
 @pytest.mark.parametrize("size", [8, 9])
 @pytest.mark.parametrize("num_copies", [1, 2, 3])
 def test_one_percent_is_accepted(num_copies, size):
@@ -34,9 +38,9 @@ def test_one_percent_is_accepted(num_copies, size):
     ("copies", "num_images"),
     [
         ([b"photo no longer available"] * 20, 200),
-        ([b"photo no longer available"] * 2, 199),
+        ([b"photo no longer available"] * 3, 199),
         ([b"a", b"a", b"b", b"b", b"c", b"c"], 599),
-        ([b"the same"] * 2, 2),
+        ([b"the same"] * 3, 3),
     ],
 )
 def test_more_than_one_percent_is_refused(copies, num_images):
