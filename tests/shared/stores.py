@@ -189,6 +189,6 @@ def put_folder(folder: pathlib.Path, url: str) -> str:
 
 
 def _post(url: str, data: bytes) -> None:
-    kind = "application/json" if data.startswith(b"{") else "application/octet-stream"
+    kind = "application/octet-stream" if "/upload/" in url else "application/json"
     request = urllib.request.Request(url, data, {"Content-Type": kind})
     urllib.request.urlopen(request).close()
