@@ -8,6 +8,8 @@ None of them imports TensorFlow. `Example` is TFDS's copy of `tf.train.Example`.
 from __future__ import annotations
 
 import copy
+import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from etils import epath
@@ -23,6 +25,7 @@ from tensorflow_datasets.core.dataset_info import (
 from tensorflow_datasets.core.download import DownloadManager
 from tensorflow_datasets.core.download.checksums import UrlInfo
 from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+from tensorflow_datasets.core.download.downloader import DownloadResult
 from tensorflow_datasets.core.download.util import DownloadError
 from tensorflow_datasets.core.file_adapters import FileFormat
 from tensorflow_datasets.core.hashing import Hasher
@@ -58,6 +61,7 @@ __all__ = [
     "UrlInfo",
     "asked_manual_dir",
     "dataset_info_pb2",
+    "download",
     "get_shard_boundaries",
     "index_file_path",
     "is_replaced",
@@ -90,6 +94,31 @@ def is_replaced(method: Any) -> bool:
 
 
 _BUILDER_MODULE = "tensorflow_datasets.core.dataset_builder"
+
+
+def download(
+    dl_manager: DownloadManager, url: str, read: Callable[[str], bytes]
+) -> epath.Path:
+    """Downloads a URL as `dl_manager.download` does, but with `read`.
+
+    TFDS still takes the file from manual_dir or from an earlier download, and validates
+    or registers its checksum. Its own download retries for minutes without internet.
+    """
+
+    def read_into(
+        url: str, destination_path: epath.Path, verify: bool = True
+    ) -> DownloadResult:
+        del verify
+        data = read(url)
+        path = destination_path / url.rpartition("/")[2]
+        path.write_bytes(data)
+        downloader._pbar_url.update(1)
+        checksum = hashlib.sha256(data).hexdigest()
+        return DownloadResult(path, UrlInfo(Size(len(data)), checksum, path.name))
+
+    downloader = dl_manager._downloader
+    downloader._sync_download = read_into
+    return dl_manager.download(url)
 
 
 def without_bucket(info: DatasetInfo) -> DatasetInfo:

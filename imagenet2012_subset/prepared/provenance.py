@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import http.client
-import shutil
 import tempfile
-import urllib.request
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -16,11 +13,14 @@ from etils import epath
 from imagenet2012_subset.errors import SubsetListError, WriteError, counted
 from imagenet2012_subset.prepared.dataset import PreparedDataset, overwriting
 from imagenet2012_subset.subset.config import SubsetConfig
-from imagenet2012_subset.subset.subset_list import fingerprint, read_subset_list
+from imagenet2012_subset.subset.subset_list import (
+    download_list,
+    fingerprint,
+    read_subset_list,
+)
 
 _Value = TypeVar("_Value")
 
-_TIMEOUT_SECONDS = 10
 
 # Keys of `metadata.json`. Datasets of the first version have only the first one.
 _FINGERPRINT = "training_names_sha256"
@@ -236,15 +236,9 @@ def _current_list(
         return read_subset_list(config.subset_list)
     with tempfile.NamedTemporaryFile() as copy:
         try:
-            # TFDS would return an earlier download, and retry for minutes offline.
-            with urllib.request.urlopen(
-                config.subset_list, timeout=_TIMEOUT_SECONDS
-            ) as response:
-                shutil.copyfileobj(response, copy)
-                # `copyfileobj` does not notice a connection that closes early.
-                if response.length:
-                    raise http.client.IncompleteRead(b"", response.length)
-        except (OSError, http.client.HTTPException) as error:
+            # TFDS would return an earlier download.
+            copy.write(download_list(config.subset_list))
+        except OSError as error:
             if found.subset_list == config.subset_list:
                 return None
             raise SubsetListError(
