@@ -20,6 +20,7 @@ from imagenet2012_subset.plan.record_size import RecordSerializer
 from imagenet2012_subset.plan.shards import ShardPlan, plan_split
 from imagenet2012_subset.sources.discovery import find_source
 from imagenet2012_subset.sources.images import Images
+from imagenet2012_subset.storage.files import Files
 from imagenet2012_subset.subset.select import select_training
 from imagenet2012_subset.tfds_internals import (
     ExampleWriter,
@@ -67,7 +68,7 @@ def shards(small_data, tmp_path) -> list[ShardPlan]:
     config = ShardConfig(num_shards=NUM_SHARDS)
     plan = plan_split(
         "train",
-        source.origin,
+        source,
         images.entries,
         images.stored_sizes(),
         config,
@@ -78,7 +79,8 @@ def shards(small_data, tmp_path) -> list[ShardPlan]:
 
 def _same_plan(one: ShardPlan, other: ShardPlan) -> bool:
     return (
-        (one.split, one.path, one.origin) == (other.split, other.path, other.origin)
+        (one.split, one.path, one.source.path)
+        == (other.split, other.path, other.source.path)
         and list(one.entries) == list(other.entries)
         and one.record_sizes.tolist() == other.record_sizes.tolist()
     )
@@ -96,7 +98,7 @@ import pathlib, pickle, sys
 from tests.units.write.test_shard import new_writer
 for path in sys.argv[1:]:
     shard = pickle.loads(pathlib.Path(path).read_bytes())
-    new_writer().write(shard, shard.origin.open())
+    new_writer().write(shard, shard.source)
 """
 
 
@@ -124,64 +126,64 @@ def test_another_process_writes_the_same_shards_as_a_build(
 
 def test_a_shard_may_be_written_again_and_again(shards):
     writer = new_writer()
-    first = [writer.write(shard, shard.origin.open()) for shard in shards]
+    first = [writer.write(shard, shard.source) for shard in shards]
     before = [path.read_bytes() for (path,) in first]
-    again = [writer.write(shard, shard.origin.open()) for shard in reversed(shards)]
+    again = [writer.write(shard, shard.source) for shard in reversed(shards)]
     assert [path.read_bytes() for (path,) in reversed(again)] == before
 
 
-def test_an_archive_that_was_touched_meanwhile_is_not_opened_again(shards, small_data):
-    path = small_data.manual_dir / TRAINING.file_name
-    os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
-    with pytest.raises(ArchiveError, match="changed while the dataset was being built"):
-        shards[0].origin.open()
+def _touch(path):
+    os.utime(path)
 
 
-def test_an_archive_that_grew_meanwhile_is_not_opened_again(shards, small_data):
-    path = small_data.manual_dir / TRAINING.file_name
-    before = path.stat()
+def _grow(path):
     with path.open("ab") as archive:
         archive.write(bytes(512))
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    with pytest.raises(ArchiveError, match=r"had 40,960 bytes, and now has 41,472"):
-        shards[0].origin.open()
 
 
-def test_an_archive_that_is_gone_meanwhile_is_an_error_that_names_it(
-    shards, small_data
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (_touch, "was written to or replaced while it was in use"),
+        (_grow, "had 40,960 bytes and now has 41,472"),
+        (os.unlink, "cannot be opened"),
+    ],
+)
+def test_an_archive_that_changes_after_it_was_found_is_an_error(
+    shards, small_data, change, problem
 ):
-    (small_data.manual_dir / TRAINING.file_name).unlink()
-    with pytest.raises(ArchiveError, match=f"{TRAINING.file_name}: cannot be opened"):
-        shards[0].origin.open()
+    change(small_data.manual_dir / TRAINING.file_name)
+    with pytest.raises(ArchiveError, match=f"{TRAINING.file_name}: {problem}"):
+        new_writer().write(shards[0], shards[0].source)
 
 
-def test_other_bytes_where_an_image_was_are_an_error(shards, small_data):
-    source = shards[0].origin.open()
+def test_other_bytes_where_an_image_was_are_an_error(shards, small_data, monkeypatch):
     wnid, images = next(iter(small_data.training.items()))
     small_data.training[wnid] = [
         (name, archives.jpeg(99 + i)) for i, (name, _) in enumerate(reversed(images))
     ]
     small_data.write()
+    monkeypatch.setattr(Files, "_change", lambda *_: None)
     shard = next(one for one in shards if one.entries[0].name.startswith(wnid))
-    with pytest.raises(ArchiveError, match=f"no longer has {wnid}"):
-        new_writer().write(shard, source)
+    with pytest.raises(ArchiveError, match=f"no longer contains {wnid}"):
+        new_writer().write(shard, shard.source)
 
 
-def test_each_record_is_reported_and_what_reports_may_end_the_shard(shards):
+def test_each_image_is_reported_and_an_error_ends_the_shard(shards):
     shard = shards[0]
-    source = shard.origin.open()
-    reported: list[None] = []
-    new_writer().write(shard, source, lambda: reported.append(None))
-    assert len(reported) == len(shard.entries) == 2
+    reported: dict[str, bytes] = {}
+    new_writer().write(shard, shard.source, reported.__setitem__)
+    images = Images(shard.source, shard.entries)
+    assert reported == {image.name: image.data for image in images}
 
     class Enough(Exception):
         pass
 
-    def stop():
+    def stop(name, data):
         raise Enough
 
     with pytest.raises(Enough):
-        new_writer().write(shard, source, stop)
+        new_writer().write(shard, shard.source, stop)
 
 
 def test_a_plan_for_other_records_is_an_error_that_tells_both(shards):
@@ -190,11 +192,11 @@ def test_a_plan_for_other_records_is_an_error_that_tells_both(shards):
     name = shard.entries[0].name
     told = f"to hold {name} in a record of {sizes[0]:,} bytes, but .* gave {name} in a"
     with pytest.raises(WriteError, match=told):
-        new_writer().write(shard, shard.origin.open())
+        new_writer().write(shard, shard.source)
 
 
 def test_a_folder_that_is_not_there_is_an_error_that_names_the_shard(shards):
     shard = dataclasses.replace(shards[0], path=f"{shards[0].path}.d/none/shard")
     with pytest.raises(WriteError, match="cannot be written") as caught:
-        new_writer().write(shard, shard.origin.open())
+        new_writer().write(shard, shard.source)
     assert caught.value.path == shard.path

@@ -34,14 +34,18 @@ def builder(tmp_path) -> Builder:
 @pytest.fixture
 def plan(builder, tmp_path) -> SplitPlan:
     data = archives.jpeg(1)
-    images = [(archives.validation_name(n), data) for n in range(1, NUM_IMAGES + 1)]
+    # Bytes that follow a JPEG make each one different.
+    numbers = range(1, NUM_IMAGES + 1)
+    images = [
+        (archives.validation_name(n), data + bytes([n % 256, n >> 8])) for n in numbers
+    ]
     (tmp_path / VALIDATION.file_name).write_bytes(archives.tar_bytes(images))
     source = find_source(epath.Path(tmp_path), VALIDATION)
-    entries = source.index().entries
+    entries = source.index.entries
     builder.data_path.mkdir(parents=True)
     return plan_split(
         "validation",
-        source.origin,
+        source,
         entries,
         Images(source, entries).stored_sizes(),
         ShardConfig(num_shards=NUM_SHARDS),
