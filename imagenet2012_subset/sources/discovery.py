@@ -136,9 +136,12 @@ def find_sources(
       ManualDirError: if a split is missing, or something else is in its place.
       ArchiveError: if an archive cannot be opened.
     """
-    if data_dir and prepared_versions(data_dir):
+    # To look into a `data_dir` in a bucket needs access by obstore, which a build from
+    # local images must not need.
+    if data_dir and (not is_local(data_dir) or prepared_versions(data_dir)):
         each = (_find(manual_dir, one) for one in (TRAINING, VALIDATION))
-        if not any(found.has_images for found in itertools.chain(*each)):
+        has_images = any(found.has_images for found in itertools.chain(*each))
+        if not has_images and prepared_versions(data_dir):
             manual_dir = data_dir
     training, validation = choices = tuple(
         choose_source(manual_dir, one, index_folder) for one in (TRAINING, VALIDATION)

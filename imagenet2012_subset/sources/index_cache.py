@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import uuid
 import zipfile
@@ -53,8 +54,10 @@ def save(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as output:
+            # A file in a bucket cannot be positioned while it is written.
+            whole = output if is_local(temporary) else io.BytesIO()
             np.savez(
-                output,
+                whole,
                 format=np.int64(_FORMAT),
                 file_sizes=table.sizes,
                 file_changed_ns=table.changed_ns,
@@ -63,10 +66,12 @@ def save(
                 remarks=_encoded(index.remarks),
                 **{name: getattr(index.entries, name) for name in _COLUMNS},
             )
+            if isinstance(whole, io.BytesIO):
+                output.write(whole.getvalue())
         temporary.replace(path)
-    except OSError as error:
+    except Exception as error:  # In a bucket, TensorFlow has its own errors.
         logging.warning("The index %s could not be saved: %s", path, error)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(Exception):
             temporary.unlink()
 
 

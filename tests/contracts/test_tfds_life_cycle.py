@@ -6,6 +6,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from imagenet2012_subset import tfds_internals
+from imagenet2012_subset.prepared.dataset import open_dataset
 
 
 def _parameters(function):
@@ -14,7 +15,7 @@ def _parameters(function):
 
 def test_infos_are_read_and_written_as_they_are(build, tmp_path):
     folder = build(num_shards=2).data_path
-    info = tfds_internals.read_info_file(folder / "dataset_info.json")
+    info = open_dataset(folder).info
     assert [list(split.shard_lengths) for split in info.splits] == [[3, 3], [2, 3]]
     tfds_internals.write_info_file(info, tmp_path)
     written = (tmp_path / "dataset_info.json").read_text()
