@@ -275,6 +275,8 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
           DatasetError: if the dataset has no format with random access.
         """
         open_source = super().as_data_source
+        if is_replaced(tfds.core.DatasetBuilder.as_data_source):
+            return open_source(split, **kwargs)
 
         def source_of(part: Any) -> Any:
             source = open_source(part, **kwargs)

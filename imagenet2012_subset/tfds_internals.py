@@ -77,8 +77,10 @@ __all__ = [
 
 
 def asked_manual_dir(dl_manager: DownloadManager) -> epath.Path | None:
-    """Returns the folder that a user fills by hand, whether it is there or not."""
-    return dl_manager._manual_dir
+    """Returns the folder that users fill by hand, whether it exists or not."""
+    # TFDS's `DatasetBuilderTestCase` replaces this property of the class by a path.
+    replaced = type(dl_manager).manual_dir
+    return replaced if isinstance(replaced, epath.Path) else dl_manager._manual_dir
 
 
 def without_manual_dir(dl_manager: DownloadManager) -> DownloadManager:
