@@ -245,3 +245,40 @@ def test_an_interrupt_at_each_rename_of_a_whole_build(build, tmp_path):
         number += 1
     assert number > 3
     assert len(list(folder.glob("*train.tfrecord*"))) == 2
+
+
+@pytest.mark.parametrize(
+    "mode", [tfds.GenerateMode.REUSE_DATASET_IF_EXISTS, _OVERWRITE]
+)
+def test_a_mount_point_is_refused_before_the_build(
+    build, tmp_path, small_data, monkeypatch, mode
+):
+    final = tmp_path / "data" / "imagenet2012_subset" / "small" / "5.0.0"
+    final.mkdir(parents=True)
+    (small_data.manual_dir / "ILSVRC2012_img_val.tar").unlink()  # Not looked at.
+    ismount = os.path.ismount
+    monkeypatch.setattr(
+        os.path, "ismount", lambda path: os.fspath(path) == str(final) or ismount(path)
+    )
+    with pytest.raises(WriteError, match="is a mount point") as raised:
+        build(download_mode=mode)
+    assert raised.value.path == str(final)
+    assert "Mount the volume at a directory above it" in raised.value.remedy
+    assert not list(final.iterdir())
+
+
+def test_a_complete_dataset_is_used_without_the_lock(build, monkeypatch):
+    """Also where the lock cannot be created, as in a read-only data_dir."""
+    folder = pathlib.Path(build().data_path)
+    open_file = os.open
+
+    def read_only(path, flags, *args, **kwargs):
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return open_file(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", read_only)
+    assert build().is_prepared()
+    assert os.listdir(folder.parent) == ["5.0.0"]
+    with pytest.raises(WriteError, match="Read-only file system"):
+        build(download_mode=_OVERWRITE)
