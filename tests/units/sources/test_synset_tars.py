@@ -10,6 +10,7 @@ from etils import epath
 
 from imagenet2012_subset import ArchiveError
 from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.sources import synset_tars
 from imagenet2012_subset.sources.source import decoded
 from imagenet2012_subset.sources.synset_tars import SynsetTars
 from tests.shared import archives
@@ -91,11 +92,18 @@ def test_a_tar_that_cannot_be_read_is_an_error_that_names_it(folder):
     assert _problem(folder) == (tar, "is a broken link to gone")
     os.unlink(path)
     os.symlink(tar, path)
-    assert _problem(folder)[0] == tar
+    assert _problem(folder) == (tar, f"is a broken link to {tar}")
     os.unlink(path)
     assert decoded(_open(folder).index.entries.names) == [
         name for name in IMAGES if name[:9] != WNIDS[1]
     ]
+
+
+def test_a_tar_that_cannot_be_looked_up_is_an_error(folder, monkeypatch):
+    denied = PermissionError(13, "Permission denied")
+    monkeypatch.setattr(synset_tars, "statuses", lambda paths: [denied] * len(paths))
+    reason = "cannot be looked up (Permission denied)"
+    assert _problem(folder) == (f"{WNIDS[0]}.tar", reason)
 
 
 def test_a_folder_that_does_not_exist_is_an_error(tmp_path):

@@ -67,6 +67,13 @@ def test_only_so_many_walks_run_in_step_and_their_ranges_are_prefetched(
     walks.run()
     assert events[:6] == ["prefetch"] * 3 + ["read", "prefetch", "read"]
     assert events.count("prefetch") == events.count("read") == 20
+    # One walk alone would wait for its range anyway.
+    events.clear()
+    files.in_step = 1
+    walks = Walks(files)
+    walks.add(_walk(walks, [], 0, 4))
+    walks.run()
+    assert events == ["read"] * 4
 
 
 def test_walks_that_a_walk_adds_run_beside_it(files):
@@ -131,3 +138,14 @@ def test_progress_is_reported_while_walks_run(files, monkeypatch):
     walks.run()
     assert sum(progress) == 20
     assert len([step for step in progress if step]) >= 3
+
+
+def test_progress_is_not_reported_more_often_than_needed(files, monkeypatch):
+    if not files_module.HAS_ADVICE:
+        pytest.skip("with threads, each walk that ends is reported")
+    monkeypatch.setattr(in_step, "_REPORT_SECONDS", 1000)
+    progress: list[int] = []
+    walks = Walks(files, progress.append)
+    walks.add(_walk(walks, [], 0, 50))
+    walks.run()
+    assert progress == [50]

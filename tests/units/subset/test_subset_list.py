@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import pathlib
 import tempfile
 from collections.abc import Sequence
@@ -8,9 +9,14 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from imagenet2012_subset import SubsetListError
+from imagenet2012_subset import SubsetConfig, SubsetListError
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.subset.subset_list import read_subset_list
+from imagenet2012_subset.subset.subset_list import fetch_subset_list, read_subset_list
+from imagenet2012_subset.tfds_internals import (
+    DownloadError,
+    NonMatchingChecksumError,
+    UrlInfo,
+)
 
 stems = st.lists(
     st.builds(
@@ -191,3 +197,73 @@ def test_a_long_line_is_shown_in_sixty_characters():
     assert len(_error("x" * 100_000)) < 200
     assert repr("x" * 60) in _error("x" * 60)
     assert repr("x" * 57 + "...") in _error("x" * 61)
+
+
+URL = "https://host/list.txt"
+LISTED = b"n01440764_1.JPEG\n"
+
+
+class _Downloads:
+    """A download manager whose downloads fail, or give a file."""
+
+    def __init__(self, manual_dir: pathlib.Path, result: pathlib.Path | Exception):
+        self.manual_dir = self._manual_dir = manual_dir
+        self._result = result
+
+    def download(self, url: str) -> pathlib.Path:
+        if isinstance(self._result, Exception):
+            raise self._result
+        return self._result
+
+
+@pytest.mark.parametrize("in_manual_dir", [False, True])
+@pytest.mark.parametrize("filename", ["1percent.txt", None])
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionError(13, "Permission denied"),
+        DownloadError("404"),
+        NonMatchingChecksumError("the checksum differs"),
+        None,
+    ],
+)
+def test_where_a_list_comes_from_decides_about_its_error(
+    tmp_path, in_manual_dir, filename, error
+):
+    by_hand, downloaded = tmp_path / "1percent.txt", tmp_path / "downloaded"
+    downloaded.write_bytes(LISTED)
+    if in_manual_dir:
+        by_hand.write_bytes(LISTED[:-1])
+    info = UrlInfo(len(LISTED), hashlib.sha256(LISTED).hexdigest(), filename)
+    config = SubsetConfig(name="a", subset_list=URL)
+    manager = _Downloads(tmp_path, error or downloaded)
+    if error is None:
+        assert fetch_subset_list(config, manager, {URL: info}) == ["n01440764_1.JPEG"]
+        assert fetch_subset_list(config, manager, {}) == ["n01440764_1.JPEG"]
+        return
+    with pytest.raises(SubsetListError) as caught:
+        fetch_subset_list(config, manager, {URL: info})
+    is_by_hand = in_manual_dir and filename and not isinstance(error, DownloadError)
+    assert caught.value.path == (str(by_hand) if is_by_hand else URL)
+    if isinstance(error, NonMatchingChecksumError):
+        problem = "is cut off, or another list: it has 16 bytes"
+        problem = problem if is_by_hand else "was downloaded, but is not the file"
+    else:
+        problem = "cannot be read (Permission denied)"
+        problem = problem if is_by_hand else f"cannot be downloaded ({error})"
+    assert caught.value.problem.startswith(problem)
+    with pytest.raises(SubsetListError) as caught:
+        fetch_subset_list(config, manager, {})
+    assert caught.value.path == URL
+
+
+def test_a_list_of_another_length_than_the_config_says_is_an_error(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_bytes(LISTED)
+    for number in (None, 1, 2):
+        config = SubsetConfig(name="a", subset_list=path, training_images=number)
+        if number == 2:
+            with pytest.raises(SubsetListError, match="has 1 names, but config 'a' ha"):
+                fetch_subset_list(config, None, {})
+        else:
+            assert fetch_subset_list(config, None, {}) == ["n01440764_1.JPEG"]

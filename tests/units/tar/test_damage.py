@@ -177,6 +177,13 @@ def test_an_extension_header_with_a_forged_size_takes_no_memory(
     assert max(sizes) <= 64 << 10
 
 
+@pytest.mark.parametrize("kind", [b"L", b"K", b"x", b"g"])
+def test_an_empty_extension_header_is_read_as_tarfile_reads_it(kind):
+    member = make_tar([Entry("n01440764_1.JPEG", b"data")], tarfile.GNU_FORMAT)
+    data = sealed(header("././@LongLink", 0, kind)) + member
+    assert walked(data) == by_tarfile(data)
+
+
 @pytest.mark.parametrize("length", [(64 << 10) - BLOCK, (64 << 10) - 1])
 def test_an_extension_header_of_up_to_64_kib_is_read(length):
     data = make_tar([Entry("x" * length, b"data")], tarfile.GNU_FORMAT)

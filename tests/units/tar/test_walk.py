@@ -13,7 +13,7 @@ from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.storage import in_step
 from imagenet2012_subset.storage.files import Files
 from imagenet2012_subset.storage.open import find_files
-from imagenet2012_subset.tar.headers import BLOCK, Tar
+from imagenet2012_subset.tar.headers import BLOCK, Tar, has_checksum
 from imagenet2012_subset.tar.walk import find_headers, walk_nested, walk_tars
 from tests.shared.tars import (
     END_OF_ARCHIVE,
@@ -85,6 +85,28 @@ def test_regular_files_of_the_oldest_tars_are_found():
     block[257:265] = bytes(8)  # Before POSIX a header had no magic.
     data = sealed(block) + b"bytes".ljust(BLOCK, b"\0") + END_OF_ARCHIVE
     assert walked(data) == [(b"n01440764_1.JPEG", BLOCK, 5)] == by_tarfile(data)
+
+
+def test_a_member_of_a_gibibyte_or_more_is_whole(tmp_path):
+    path = tmp_path / "archive.tar"
+    with path.open("wb") as output:
+        output.write(sealed(header("long", 5 << 30)))
+        output.seek(BLOCK + (5 << 30))  # A hole: it takes no disk space.
+        output.write(make_tar([Entry("last", b"x")], tarfile.GNU_FORMAT))
+    with Files(find_files([str(path)])) as files:
+        rows = walk_one_by_one(files)
+    assert [(row.name, row.size) for row in rows] == [(b"long", 5 << 30), (b"last", 1)]
+
+
+def test_checksums_of_any_bytes_are_compared():
+    block = header("x")
+    for end in (100, 257):  # The name, and all up to the magic: a large sum of bytes.
+        block[1:end] = b"\xff" * (end - 1)
+        block[265:500] = b"\xff" * 235
+        good = bytearray(sealed(block))
+        assert has_checksum(bytes(good))
+        good[50] ^= 1
+        assert not has_checksum(bytes(good))
 
 
 def test_only_regular_files_are_listed_and_links_are_counted():
@@ -289,6 +311,23 @@ def test_members_come_in_file_order_and_progress_adds_up(num_walks, first):
         if b"/" in name:
             number = int(name.rpartition(b"/")[2])
             assert data[offset : offset + size] == bytes([number]) * (number * 99)
+
+
+def test_tars_in_a_tar_are_walked_in_step(monkeypatch):
+    data = make_tar([Entry(f"{n}.tar", _inner(n, 30)) for n in range(3)], 1)
+    reads: list[int] = []
+    read = Files.read
+
+    def note(self, file, offset, size):
+        reads.append(offset)
+        return read(self, file, offset, size)
+
+    monkeypatch.setattr(Files, "read", note)
+    with opened(data) as files:
+        walk_nested(files, whole(files), is_tar)
+    # One after the other would read each of them in one ascending run.
+    assert reads != sorted(reads)
+    assert sorted(reads) == sorted(set(reads))
 
 
 @settings(deadline=None, max_examples=100)
