@@ -32,7 +32,7 @@ def _check(dataset: pathlib.Path) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         ("version", "1.0.0", "version"),
         ("fileFormat", "zip", "'zip' is not a valid FileFormat"),
@@ -40,15 +40,15 @@ def _check(dataset: pathlib.Path) -> list[str]:
         ("splits", [{"shardLengths": ["3"]}], "non-empty string"),
     ],
 )
-def test_infos_that_tfds_makes_no_sense_of(build, dataset, key, value, told):
+def test_infos_that_tfds_cannot_use(build, dataset, key, value, message):
     _set(dataset / INFO, **{key: value})
     before = faults.contents(dataset)
     with pytest.raises(WriteError) as refused:
         build()
     faults.assert_clear(refused.value)
-    assert told in refused.value.problem
+    assert message in refused.value.problem
     assert str(dataset) in refused.value.path
-    assert f"Move {dataset} away" in refused.value.remedy
+    assert f"move {dataset} away" in refused.value.remedy
     assert faults.contents(dataset) == before
     assert _check(dataset)
 
@@ -74,10 +74,10 @@ def test_a_config_name_that_is_none(dataset, value):
 def test_metadata_of_another_kind(build, dataset, key, value):
     _set(dataset / METADATA, **{key: value})
     if key == "subset_list_url":
-        build()  # Of a list that is a file it says nothing, and need not.
+        build()  # The list is a file, so no URL is needed.
         assert not _check(dataset)
         return
-    with pytest.raises(WriteError, match="does not say which subset list"):
+    with pytest.raises(WriteError, match="does not record which subset list"):
         build()
     assert any("does not record which images" in message for message in _check(dataset))
 

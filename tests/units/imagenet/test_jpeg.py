@@ -86,6 +86,12 @@ def test_fill_bytes_and_markers_without_a_length_are_skipped(between):
     )
 
 
+def test_a_jpeg_that_ends_with_the_header_of_its_scan_is_cut_off():
+    start = b"\xff\xd8\xff\xda\x00\x02"
+    assert jpeg.defect(NAME, start).startswith("is cut off")
+    assert jpeg.defect(NAME, start[:-1]) == "is a JPEG without image data"
+
+
 def test_an_end_marker_in_a_thumbnail_does_not_end_the_image():
     data = _encode(_pixels(1, 60, 40), exif=_exif_with_thumbnail())
     in_pixels = data.rindex(b"\xff\xda") + 40
