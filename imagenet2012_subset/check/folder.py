@@ -10,9 +10,10 @@ from etils import epath
 from imagenet2012_subset.check.dataset import check_dataset
 from imagenet2012_subset.check.manual_dir import check_manual_dir
 from imagenet2012_subset.check.report import Report
-from imagenet2012_subset.errors import ManualDirError
+from imagenet2012_subset.errors import DatasetError, ManualDirError
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
 from imagenet2012_subset.prepared.dataset import DATASET, INFO_FILE
+from imagenet2012_subset.sources.discovery import choose_source
 from imagenet2012_subset.sources.index_cache import folder_in
 from imagenet2012_subset.storage.paths import absolute
 from imagenet2012_subset.subset.subset_list import read_subset_list
@@ -103,15 +104,25 @@ def check_folder(
 
 def _datasets_in(folder: epath.Path) -> list[epath.Path]:
     """Returns the folder if it is a dataset, complete or not, else those in it."""
-    described = any((folder / name).exists() for name in (INFO_FILE, "features.json"))
-    if described or _has_shards(folder):
+    if _has_shards(folder):
         return [folder]
+    if any((folder / name).exists() for name in (INFO_FILE, "features.json")):
+        # Another dataset may serve as a manual directory.
+        return [] if _is_manual_dir(folder) else [folder]
     return sorted(
         path
         for pattern in _VERSIONS
         for path in folder.glob(pattern)
         if _VERSION.fullmatch(path.name) and _has_shards(path)
     )
+
+
+def _is_manual_dir(folder: epath.Path) -> bool:
+    try:
+        choose_source(folder, TRAINING)
+    except DatasetError:
+        return False
+    return True
 
 
 def _has_shards(folder: epath.Path) -> bool:

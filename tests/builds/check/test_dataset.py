@@ -364,6 +364,19 @@ def test_images_of_another_form(dataset, check, other_form, monkeypatch, tmp_pat
     assert message.startswith("1 images with other bytes")
 
 
+@pytest.mark.parametrize("other_form", ["tfrecord"], indirect=True)
+def test_version_of_imagenet2012_is_a_manual_dir(check, other_form):
+    checked = check(other_form / "imagenet2012" / "5.1.0")
+    assert "12 of 1,281,167 images" in str(checked.wrong)
+
+
+def test_dataset_without_any_shard(dataset, check):
+    for shard in shards(dataset, "*"):
+        shard.unlink()
+    wrong = check(dataset).wrong
+    assert wrong["train"][0].startswith("3 shards missing")
+
+
 def test_damaged_archive_is_not_the_fault_of_the_dataset(dataset, small_data, check):
     name, data = small_data.training["n01440764"][0]
     path = small_data.manual_dir / "ILSVRC2012_img_train.tar"
