@@ -56,6 +56,13 @@ class WriteError(DatasetError):
     """The dataset cannot be written where it was asked for."""
 
 
+def install(packages: str, extra: str) -> str:
+    """Returns the advice to install the packages of one of this project's extras."""
+    return (
+        f"Install it: pip install {packages}, or in a checkout pip install '.[{extra}]'"
+    )
+
+
 def first_of(names: Sequence[str]) -> str:
     """Returns the first few names for a message, and dots where there are more."""
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 from PIL import features
 
-from imagenet2012_subset.errors import DatasetError, WriteError
+from imagenet2012_subset.errors import DatasetError, WriteError, install
 from imagenet2012_subset.imagenet.class_names import class_name, class_names
 from imagenet2012_subset.page.survey import survey_split
 from imagenet2012_subset.prepared.dataset import (
@@ -75,7 +75,7 @@ def _ensure_packages() -> None:
             raise DatasetError(
                 package,
                 "is not installed, but the page needs it",
-                "Install what it needs: pip install 'imagenet2012-subset[page]'",
+                install(" ".join(_NEEDED), "page"),
             ) from error
     if not features.check("webp"):
         raise DatasetError(

@@ -22,6 +22,7 @@ from imagenet2012_subset.errors import (
     WriteError,
     counted,
     first_of,
+    install,
 )
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, Original
@@ -322,8 +323,7 @@ def _ensure_pyarrow(folder: epath.Path) -> None:
         raise ManualDirError(
             folder,
             f"contains parquet files, but pyarrow is not available ({error})",
-            "Install it: pip install pyarrow, or in a checkout: pip install "
-            "'.[parquet]'",
+            install("pyarrow", "parquet"),
         ) from error
 
 

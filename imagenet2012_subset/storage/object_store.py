@@ -18,6 +18,7 @@ from imagenet2012_subset.errors import (
     ArchiveError,
     DatasetError,
     ManualDirError,
+    install,
 )
 from imagenet2012_subset.storage.files import Files, FileTable, Range, ends_early
 from imagenet2012_subset.storage.folders import Status
@@ -234,8 +235,7 @@ def _locate(path: str) -> tuple[Any, str]:
         raise ManualDirError(
             path,
             "cannot be read, as the package obstore is not installed",
-            "Install it: pip install 'imagenet2012-subset[buckets]', or in a checkout "
-            "pip install '.[buckets]'",
+            install("obstore", "buckets"),
         ) from error
     except Exception as error:
         raise _failure(path, "cannot be opened", error) from error

@@ -8,7 +8,7 @@ from typing import Any
 
 from etils import epath
 
-from imagenet2012_subset.errors import DatasetError, WriteError
+from imagenet2012_subset.errors import DatasetError, WriteError, install
 from imagenet2012_subset.plan.shards import ShardPlan, SplitPlan
 from imagenet2012_subset.storage.paths import absolute
 from imagenet2012_subset.write.duplicates import Duplicates
@@ -48,7 +48,7 @@ def write_splits_on_beam(
         raise WriteError(
             splits[0].template.data_dir,
             f"cannot be written by Beam ({error})",
-            "Install it (pip install apache-beam), or do not use Beam options",
+            f"{install('apache-beam', 'beam')}; or do not use Beam options",
         ) from error
     ensure_space(splits)
     shards = [

@@ -192,7 +192,7 @@ def test_interruption_leaves_nothing(build, output, monkeypatch):
 @pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
 def test_missing_package(build, output, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    remedy = re.escape("pip install 'imagenet2012-subset[page]'")
+    remedy = re.escape("in a checkout pip install '.[page]'")
     _fails(build().data_path, output, f"{package}: is not installed.*{remedy}")
 
 
