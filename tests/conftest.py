@@ -6,6 +6,8 @@ import dataclasses
 import errno
 import os
 import pathlib
+import shutil
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +26,22 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("untimed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Gives the suite its own temporary directory, and removes it at the end.
+
+    TFDS leaves temporary directories behind. Some tests run as another user, who has to
+    be able to write there.
+    """
+    if hasattr(config, "workerinput"):
+        return  # A worker of pytest-xdist inherits TMPDIR.
+    root = tempfile.mkdtemp(prefix="imagenet2012_subset_tests_")
+    os.chmod(root, 0o1777)
+    os.environ["TMPDIR"] = root
+    tempfile.tempdir = None
+    config.add_cleanup(lambda: shutil.rmtree(root, ignore_errors=True))
+
 
 DUMMY_DATA = pathlib.Path(__file__).parent.parent / "dummy_data"
 REAL_DATA_VARIABLE = "IMAGENET2012_SUBSET_REAL_DATA"
