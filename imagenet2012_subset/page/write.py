@@ -75,7 +75,7 @@ def _ensure_packages() -> None:
             raise DatasetError(
                 package,
                 "is not installed, but the page needs it",
-                install(" ".join(_NEEDED), "page"),
+                install(" ".join(_PACKAGES), "page"),
             ) from error
     if not features.check("webp"):
         raise DatasetError(
