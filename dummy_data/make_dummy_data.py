@@ -1,9 +1,9 @@
-"""Makes the archives and lists in this folder: the same bytes each time.
+"""Writes the archives and lists in this folder: the same bytes each time.
 
     python dummy_data/make_dummy_data.py [FOLDER]
 
-Each class has a shape and a colour of its own, and each image as many white dots as
-its number says, so that a wrong label is seen at a glance. No dataset's image is in it.
+Each class has its own shape and colour, and each image has a different number of white
+dots, so that a wrong label is visible at a glance. No image is from a dataset.
 """
 
 from __future__ import annotations
@@ -21,33 +21,7 @@ _WIDTH, _HEIGHT = 96, 72  # Pixels.
 _CENTRE = (48, 32)
 _RADIUS = 26
 
-# Red, green, blue and number of petals; 0 petals make a disc.
-_FLOWERS = {
-    "n01440764": (200, 30, 60, 0),
-    "n02105855": (20, 110, 50, 3),
-    "n02447366": (60, 90, 220, 4),
-    "n07583066": (240, 140, 0, 5),
-    "n13037406": (130, 30, 140, 9),
-}
-
-# The numbers of each class's images: among them two of the images that ImageNet has
-# as CMYK, and the one that is a PNG.
-_NUMBERS = {
-    "n01440764": (1, 2, 3, 4, 5, 6),
-    "n02105855": (1, 2, 3, 4, 5, 2933),
-    "n02447366": (1, 2, 3, 4, 5, 23489),
-    "n07583066": (1, 2, 3, 4, 5, 647),
-    "n13037406": (1, 2, 3, 4, 5, 6),
-}
-_PNG = "n02105855_2933.JPEG"
-_CMYK = ("n02447366_23489.JPEG", "n07583066_647.JPEG")
-
-_LISTS = {
-    "1percent.txt": (2, 5),
-    "10percent.txt": (2, 3, 5, 647, 2933, 23489),
-}
-
-# The classes of the first ten validation images.
+# The class of each of the first ten validation images, which ImageNet fixes.
 _VALIDATION_WNIDS = (
     "n01751748",
     "n09193705",
@@ -61,11 +35,41 @@ _VALIDATION_WNIDS = (
     "n02328150",
 )
 
+# Red, green, blue and number of petals; 0 petals make a disc. The training images are
+# of the same classes, and of two more that have CMYK images.
+_FLOWERS = {
+    "n01735189": (200, 30, 60, 0),
+    "n01751748": (60, 90, 220, 4),
+    "n02105855": (20, 110, 50, 3),
+    "n02328150": (240, 140, 0, 5),
+    "n02346627": (130, 30, 140, 9),
+    "n02447366": (20, 20, 20, 0),
+    "n02776631": (0, 180, 180, 3),
+    "n03125729": (240, 230, 40, 4),
+    "n03794056": (120, 70, 20, 5),
+    "n04263257": (250, 120, 180, 9),
+    "n07583066": (110, 110, 110, 4),
+    "n09193705": (110, 220, 60, 0),
+}
+
+# The numbers of each class's images, and of those that ImageNet has in another form.
+_NUMBERS = (1, 2, 3, 4, 5)
+_PNG = "n02105855_2933.JPEG"
+_CMYK = ("n02447366_23489.JPEG", "n07583066_647.JPEG")
+
+_LISTS = {
+    "1percent.txt": (2, 5),
+    "10percent.txt": (2, 3, 5, 647, 2933, 23489),
+}
+
+
+def _names(wnid: str) -> list[str]:
+    names = [f"{wnid}_{number}.JPEG" for number in _NUMBERS]
+    return names + [name for name in (_PNG, *_CMYK) if name.startswith(wnid)]
+
 
 def _draw(wnid: str, dots: int) -> Image.Image:
-    number = int(wnid[1:])
-    others = (number % 200, number // 7 % 200, number // 11 % 200, 2 + number % 6)
-    *colour, petals = _FLOWERS.get(wnid, others)
+    *colour, petals = _FLOWERS[wnid]
     y, x = np.mgrid[:_HEIGHT, :_WIDTH]
     x, y = x - _CENTRE[0], y - _CENTRE[1]
     edge = _RADIUS * (0.75 + 0.25 * np.cos(petals * np.arctan2(y, x)))
@@ -96,12 +100,12 @@ def _write_tar(stream: io.BufferedIOBase, files: Iterable[tuple[str, bytes]]) ->
 
 
 def _training_files() -> Iterable[tuple[str, bytes]]:
-    for wnid, numbers in _NUMBERS.items():
-        images = []
-        # The last first: order in an archive is not the order of the numbers.
-        for dots, number in reversed(list(enumerate(numbers, start=1))):
-            name = f"{wnid}_{number}.JPEG"
-            images.append((name, _encode(_draw(wnid, dots), name)))
+    for wnid in _FLOWERS:
+        images = [
+            (name, _encode(_draw(wnid, dots), name))
+            for dots, name in enumerate(_names(wnid), start=1)
+        ]
+        images.reverse()  # Images of an archive are not in the order of their numbers.
         synset = io.BytesIO()
         _write_tar(synset, images)
         yield f"{wnid}.tar", synset.getvalue()
@@ -124,10 +128,10 @@ def make_dummy_data(folder: pathlib.Path) -> None:
             _write_tar(stream, files())
     for file_name, kept in _LISTS.items():
         names = [
-            f"{wnid}_{number}.JPEG\n"
-            for wnid, numbers in _NUMBERS.items()
-            for number in numbers
-            if number in kept
+            f"{name}\n"
+            for wnid in _FLOWERS
+            for name in _names(wnid)
+            if int(name.split("_")[1].removesuffix(".JPEG")) in kept
         ]
         (folder / file_name).write_text("".join(names[1::2] + names[::2]))
 

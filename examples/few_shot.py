@@ -12,6 +12,9 @@ apart, and say next to nothing about photos.
 
 from __future__ import annotations
 
+import quiet_tensorflow  # noqa: F401
+
+# isort: split
 from collections.abc import Callable
 
 import keras

@@ -11,6 +11,9 @@ decoded only within its crop. Where memory allows, `--in_memory` decodes but onc
 
 from __future__ import annotations
 
+import quiet_tensorflow  # noqa: F401
+
+# isort: split
 import keras
 import tensorflow as tf
 import tensorflow_datasets as tfds

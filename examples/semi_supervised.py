@@ -11,11 +11,14 @@ what it should see in a distorted copy. (https://arxiv.org/abs/2001.07685)
 
 from __future__ import annotations
 
+import quiet_tensorflow  # noqa: F401
+
+# isort: split
 import keras
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from dataset import arguments, prepared
-from keras_finetune import make_backbone
+from keras_finetune import evaluation_batches, make_backbone
 from tf_crops import random_crop
 
 _SHUFFLE_BUFFER = 10_000  # Encoded images: about 1.1 GB of the real ones.
@@ -134,6 +137,12 @@ def main() -> None:
                 f"step {number}: loss {supervised:.3f} with labels, "
                 f"{unsupervised:.3f} without; sure of {sure:.0%}"
             )
+
+    accuracy = keras.metrics.SparseCategoricalAccuracy()
+    validation = evaluation_batches(labelled, "validation", args.size, args.batch_size)
+    for images, labels in validation:
+        accuracy.update_state(labels, model(images))
+    print(f"validation: {accuracy.result():.1%} of the labels are right")
 
 
 if __name__ == "__main__":

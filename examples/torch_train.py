@@ -4,8 +4,8 @@
     python examples/torch_train.py --manual_dir ~/imagenet --data_dir ~/array_records \
       --size 224 --batch_size 256 --workers 8
 
-A worker reads the records of a batch at random from ArrayRecord files; the dataset is
-built in that format, in a `data_dir` that does not hold it in another one.
+A worker reads the records of a batch at random from ArrayRecord files. If the dataset
+exists in another format, this one is added beside it. TensorFlow is never imported.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
 import torch
 from dataset import arguments, prepared
-from pil_crops import central_crop, random_crop
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
+from torchvision.io import ImageReadMode, decode_image
+from torchvision.transforms import v2
 
 
 class Crops(Dataset[tuple[torch.Tensor, int]]):
     """Crops of a split's images, with their labels.
 
-    An image is uint8 of shape (size, size, 3): a quarter of the floats' bytes to copy
-    between processes and to the device.
+    An image is uint8 of shape (3, size, size). Copied between processes and to the
+    device, it has a quarter of the bytes of floats.
     """
 
     def __init__(
@@ -35,8 +35,11 @@ class Crops(Dataset[tuple[torch.Tensor, int]]):
         self._source: Any = builder.as_data_source(
             split, decoders={"image": tfds.decode.SkipDecoding()}
         )
-        self._size = size
-        self._training = training
+        if training:
+            steps = [v2.RandomResizedCrop(size), v2.RandomHorizontalFlip()]
+        else:
+            steps = [v2.Resize(size * 8 // 7), v2.CenterCrop(size)]
+        self._transform = v2.Compose(steps)
 
     def __len__(self) -> int:
         return len(self._source)
@@ -48,25 +51,20 @@ class Crops(Dataset[tuple[torch.Tensor, int]]):
         return [self._crop(example) for example in self._source.__getitems__(indices)]
 
     def _crop(self, example: dict[str, Any]) -> tuple[torch.Tensor, int]:
-        if self._training:
-            # PyTorch has given each worker, and each epoch, a seed of its own.
-            rng = np.random.default_rng(int(torch.randint(2**62, ())))
-            image = random_crop(example["image"], self._size, rng)
-        else:
-            image = central_crop(example["image"], self._size)
-        return torch.from_numpy(image), int(example["label"])
+        jpeg = torch.frombuffer(bytearray(example["image"]), dtype=torch.uint8)
+        image = self._transform(decode_image(jpeg, ImageReadMode.RGB))
+        return image, int(example["label"])
 
 
 def normalized(images: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Returns float32 of shape (batch, 3, size, size), from -1 to 1."""
-    images = images.to(device, non_blocking=True).permute(0, 3, 1, 2)
-    return images.float() / 127.5 - 1
+    """Returns float32 of the same shape, from -1 to 1."""
+    return images.to(device, non_blocking=True).float() / 127.5 - 1
 
 
 def training_batches(
     builder: tfds.core.DatasetBuilder, size: int, batch_size: int, workers: int
 ) -> DataLoader[tuple[torch.Tensor, int]]:
-    """Returns batches of (image, label), in another order each epoch."""
+    """Returns batches of (image, label), in a different order each epoch."""
     return DataLoader(
         Crops(builder, "train", size, training=True),
         batch_size=batch_size,
@@ -120,7 +118,8 @@ def main() -> None:
         ):
             guesses = model(normalized(images, device)).argmax(1)
             correct += int((guesses.cpu() == labels).sum())
-    print(f"validation: {correct / len(validation):.1%} of {len(validation):,} right")
+    accuracy = correct / len(validation)
+    print(f"validation: {accuracy:.1%} of {len(validation):,} labels are right")
 
 
 if __name__ == "__main__":

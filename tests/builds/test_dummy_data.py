@@ -52,13 +52,13 @@ class _DummyDataTestCase(tfds.testing.DatasetBuilderTestCase):
 class OnePercentTest(_DummyDataTestCase):
     BUILDER_CONFIG_NAMES_TO_TEST = ("1pct",)
     DL_DOWNLOAD_RESULT = "1percent.txt"
-    SPLITS = {"train": 10, "validation": 10}
+    SPLITS = {"train": 24, "validation": 10}
 
 
 class TenPercentTest(_DummyDataTestCase):
     BUILDER_CONFIG_NAMES_TO_TEST = ("10pct",)
     DL_DOWNLOAD_RESULT = "10percent.txt"
-    SPLITS = {"train": 18, "validation": 10}
+    SPLITS = {"train": 39, "validation": 10}
 
 
 del _DummyDataTestCase

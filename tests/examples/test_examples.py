@@ -31,7 +31,10 @@ def run(tmp_path):
 
     def run_example(name, *options):
         environment = dict(
-            os.environ, PYTHONPATH=f"{tmp_path}:{_ROOT}", TMPDIR=str(tmp_path)
+            os.environ,
+            PYTHONPATH=f"{tmp_path}:{_ROOT}",
+            TMPDIR=str(tmp_path),
+            TFDS_DATA_DIR=str(tmp_path / "default"),
         )
         done = subprocess.run(
             [sys.executable, str(_EXAMPLES / name), *map(str, options)],
@@ -69,7 +72,7 @@ def test_keras_finetune_learns(run):
     losses = _figures(r" loss: (\S+)", printed)
     assert _settled(losses) < 0.5 < 6 < losses[0]
     assert _figures(r" accuracy: (\S+)", printed)[-1] >= 0.8
-    assert len(_figures(r" val_loss: (\S+)", printed)) == len(losses)
+    assert _figures(r" val_accuracy: (\S+)", printed)[-1] >= 0.7
 
 
 def test_keras_finetune_learns_from_images_kept_in_memory(run):
@@ -77,20 +80,22 @@ def test_keras_finetune_learns_from_images_kept_in_memory(run):
     assert _settled(losses) < 0.5 < 6 < losses[0]
 
 
-@_needs("torch", "array_record")
+@_needs("torch", "torchvision", "array_record")
 def test_torch_train_learns(run):
     printed = run("torch_train.py")
     losses = _figures(r"loss (\S+)", printed)
     assert _settled(losses) < 1 < 6 < losses[0]
-    assert re.search(r"validation: \S+% of 10 right", printed)
+    assert _figures(r"validation: (\S+)%", printed)[0] >= 70
 
 
-@_needs("jax", "grain", "array_record")
+@_needs("jax", "grain", "array_record", "cv2", "simplejpeg")
 def test_jax_grain_learns_on_several_devices(run, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=5")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    losses = _figures(r"loss (\S+)", run("jax_grain.py"))
+    printed = run("jax_grain.py")
+    losses = _figures(r"loss (\S+)", printed)
     assert _settled(losses) < 0.5 < 1 < losses[0]
+    assert _figures(r"validation: (\S+)%", printed)[0] >= 70
 
 
 def test_few_shot_learns_more_from_more(run):
@@ -108,8 +113,9 @@ def test_semi_supervised_learns_and_becomes_sure(run):
     assert _settled(losses) < 0.5 < 1 < losses[0]
     sure = _figures(r"sure of (\d+)%", printed)
     assert sure[0] < 50 < sure[-1]
-    # What it saw without labels has come to bear on it.
+    # The images without labels contributed.
     assert max(_figures(r"(\S+) without", printed)) > 0
+    assert _figures(r"validation: (\S+)%", printed)[0] >= 70
 
 
 def test_takes_a_dataset_that_was_built_before(run, build, small_data, tmp_path):
@@ -177,19 +183,31 @@ def _halves(width, height):
     return archives.encode(Image.fromarray(pixels))
 
 
+_JAX_CROPS = _needs("jax", "grain", "cv2", "simplejpeg")
+
+
+@_JAX_CROPS
 @pytest.mark.parametrize("shape", [(200, 100), (100, 200), (64, 64), (33, 500)])
-def test_crops_of_tensorflow_and_pillow_are_the_same(examples, shape):
-    in_graph, pillow = examples("tf_crops"), examples("pil_crops")
+def test_central_crops_of_tensorflow_and_opencv_are_the_same(examples, shape):
+    in_graph, opencv = examples("tf_crops"), examples("jax_grain")
     jpeg = _halves(*shape)
-    centre = pillow.central_crop(jpeg, 32)
+    centre = opencv.central_crop(jpeg, 32)
     assert centre.shape == (32, 32, 3)
     assert centre.dtype == np.uint8
-    assert centre[:, :12].max() < 30
-    assert centre[:, 20:].min() > 225
     difference = in_graph.central_crop(jpeg, 32) - centre.astype(float)
-    # They are at odds about half a pixel, and about what lies between two pixels.
+    # They differ by half a pixel, and in the pixels between the halves.
     assert np.abs(difference[:, :12]).max() < 40
     assert np.abs(difference[:, 20:]).max() < 40
+
+
+@_needs("torch", "torchvision", "array_record")
+def test_crops_of_torchvision_have_a_common_size(examples, build):
+    builder = build(file_format="array_record")
+    for training in (True, False):
+        crops = examples("torch_train").Crops(builder, "train", 32, training)
+        for image, label in crops.__getitems__(range(len(crops))):
+            assert (image.shape, str(image.dtype)) == ((3, 32, 32), "torch.uint8")
+            assert 0 <= label < 1000
 
 
 def test_images_kept_in_memory_are_as_small_as_evaluation_sees_them(examples):
@@ -207,7 +225,7 @@ def test_images_kept_in_memory_are_as_small_as_evaluation_sees_them(examples):
     [
         ("tf_crops", "random_crop"),
         ("tf_crops", "random_crop_of_decoded"),
-        ("pil_crops", "random_crop"),
+        pytest.param("jax_grain", "random_crop", marks=_JAX_CROPS),
     ],
 )
 def test_random_crops_are_of_other_places_and_mirrored_at_times(
@@ -225,3 +243,15 @@ def test_random_crops_are_of_other_places_and_mirrored_at_times(
     on_the_right = [image[:, 0].mean() > image[:, -1].mean() + 100 for image in crops]
     assert sum(on_the_left) > 5
     assert sum(on_the_right) > 5
+
+
+def test_contact_sheet_draws_the_dataset_in_few_lines(run, tmp_path):
+    printed = run("contact_sheet.py")
+    assert len(printed.splitlines()) <= 5
+    assert Image.open(tmp_path / "contact_sheet.png").size == (960, 640)
+
+
+@_needs("torch", "torchvision", "array_record")
+def test_keras_and_torch_share_the_dummy_data(run):
+    run("torch_train.py", "--epochs", 1)
+    assert "val_loss" in run("keras_finetune.py", "--epochs", 1)

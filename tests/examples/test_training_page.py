@@ -81,22 +81,21 @@ model.compile("sgd", "sparse_categorical_crossentropy")
     assert "loss" in run(model + lines + "print('loss')")
 
 
-@_needs("torch", "array_record")
+@_needs("torch", "torchvision", "array_record")
 def test_pytorch(run):
-    before = "import torch\nfrom pil_crops import random_crop\n"
     after = """
 print(source[0]["file_name"])
 for _ in range(2):
     print([(tuple(images.shape), str(labels.dtype)) for images, labels in batches])
 """
-    printed = run(before + _block("PyTorch") + after)
-    assert printed.count("(2, 224, 224, 3), 'torch.int64'") == 6
+    printed = run(_block("PyTorch") + after)
+    assert printed.count("(2, 3, 224, 224), 'torch.int64'") == 6
 
 
-@_needs("jax", "grain", "array_record")
+@_needs("jax", "grain", "array_record", "cv2", "simplejpeg")
 def test_jax(run):
-    source = _block("PyTorch").split("\n\n\n")[0]
-    before = "import grain.python as grain\nfrom pil_crops import random_crop\n"
+    source = "source" + _block("PyTorch").split("source", 1)[1].split("\n\n\n")[0]
+    before = "import grain.python as grain\nfrom jax_grain import random_crop\n"
     after = """
 if __name__ == "__main__":
     import absl.flags
