@@ -5,8 +5,10 @@ import hashlib
 import pathlib
 import tempfile
 from collections.abc import Sequence
+from unittest import mock
 
 import pytest
+import tensorflow_datasets as tfds
 from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset import SubsetConfig, SubsetListError
@@ -199,21 +201,22 @@ def test_a_long_line_is_shown_in_sixty_characters():
     assert repr("x" * 57 + "...") in _error("x" * 61)
 
 
-URL = "https://host/list.txt"
+URL = "ftp://host/list.txt"
 LISTED = b"n01440764_1.JPEG\n"
 
 
-class _Downloads:
-    """A download manager whose downloads fail, or give a file."""
-
-    def __init__(self, manual_dir: pathlib.Path, result: pathlib.Path | Exception):
-        self.manual_dir = self._manual_dir = manual_dir
-        self._result = result
-
-    def download(self, url: str) -> pathlib.Path:
-        if isinstance(self._result, Exception):
-            raise self._result
-        return self._result
+def _downloads(
+    manual_dir: pathlib.Path, result: pathlib.Path | Exception
+) -> tfds.download.DownloadManager:
+    """Returns a download manager whose downloads fail, or give a file."""
+    manager = tfds.download.DownloadManager(
+        download_dir=manual_dir / "downloads",
+        manual_dir=manual_dir,
+        manual_dir_instructions="none",
+    )
+    error = {"side_effect": result} if isinstance(result, Exception) else {}
+    manager.download = mock.Mock(return_value=result, **error)
+    return manager
 
 
 @pytest.mark.parametrize("in_manual_dir", [False, True])
@@ -236,7 +239,7 @@ def test_where_a_list_comes_from_decides_about_its_error(
         by_hand.write_bytes(LISTED[:-1])
     info = UrlInfo(len(LISTED), hashlib.sha256(LISTED).hexdigest(), filename)
     config = SubsetConfig(name="a", subset_list=URL)
-    manager = _Downloads(tmp_path, error or downloaded)
+    manager = _downloads(tmp_path, error or downloaded)
     if error is None:
         assert fetch_subset_list(config, manager, {URL: info}) == ["n01440764_1.JPEG"]
         assert fetch_subset_list(config, manager, {}) == ["n01440764_1.JPEG"]
