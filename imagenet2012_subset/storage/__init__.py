@@ -1,5 +1,4 @@
-"""Files as the road reads and keeps them: many reads under way at once, and syncs.
+"""Files on a disk or in a bucket: found, read at positions, and synced.
 
-Imports `errors` alone. Nothing else opens, reads or syncs by the operating system's
-calls.
+Only this package opens, reads and syncs files with the system's own calls.
 """

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import errno
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from absl import logging
 
 from imagenet2012_subset.errors import LEAVE_ALONE, ArchiveError
 from imagenet2012_subset.storage.folders import Status, status_of
-from imagenet2012_subset.storage.open_files import more_open_files
-from imagenet2012_subset.storage.unsupported import NO_ADVICE, tell_unsupported
 
 # macOS has no posix_fadvise: a few threads read ahead there.
 HAS_ADVICE = hasattr(os, "posix_fadvise")
@@ -31,6 +31,12 @@ _AHEAD = 16
 _MAX_OPEN = 512
 _TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 _SECONDS_TO_WAIT_FOR_A_DESCRIPTOR = 5.0
+_OPEN_AT_START = 32  # Assumed where the system does not list open files.
+
+NO_ADVICE = "takes no advice on what to cache: reading and writing go on without"
+NO_SYNC = "cannot sync files: a power cut within the next minute may empty them"
+_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_warned: set[tuple[int, str]] = set()
 
 _READ_FAILED = (
     f"The file changed or its disk failed while it was being read; {LEAVE_ALONE}"
@@ -112,7 +118,10 @@ class Files:
         )
         self._lock = threading.Lock()
         self._max_open: int | None = None
-        self._prefetched = None if HAS_ADVICE else ReadsAhead(self._read)
+        self._prefetched: ReadsAhead | None = None
+        if not HAS_ADVICE:
+            pool = concurrent.futures.ThreadPoolExecutor(PREFETCH_THREADS)
+            self._prefetched = ReadsAhead(self._read, pool)
         self._takes_advice = HAS_ADVICE
 
     def __enter__(self) -> Files:
@@ -153,7 +162,7 @@ class Files:
             try:
                 os.posix_fadvise(descriptor.fd, offset, size, os.POSIX_FADV_WILLNEED)
             except OSError as error:
-                tell_unsupported(self.path(file), error, NO_ADVICE)
+                warn_unsupported(self.path(file), error, NO_ADVICE)
                 self._takes_advice = False
 
     def read(self, file: int, offset: int, size: int) -> bytes:
@@ -231,7 +240,7 @@ class Files:
 
 
 class _OpenFile:
-    """A descriptor that is closed when nobody uses it any more."""
+    """A descriptor that is closed with its last reference."""
 
     def __init__(self, fd: int):
         self.fd = fd
@@ -243,10 +252,13 @@ class _OpenFile:
 class ReadsAhead:
     """Reads ranges in threads before they are needed."""
 
-    def __init__(self, read: Callable[[Range], bytes], threads: int = PREFETCH_THREADS):
+    def __init__(
+        self,
+        read: Callable[[Range], bytes],
+        pool: concurrent.futures.ThreadPoolExecutor,
+    ):
         self._read = read
-        self._threads = threads
-        self._pool = concurrent.futures.ThreadPoolExecutor(threads)
+        self._pool = pool
         self._started: dict[Range, concurrent.futures.Future[bytes]] = {}
 
     def start(self, extent: Range) -> None:
@@ -259,10 +271,9 @@ class ReadsAhead:
         return started.result() if started else self._read(extent)
 
     def close(self) -> None:
-        """Forgets what was started, and ends the threads until they are needed."""
-        self._started.clear()
-        self._pool.shutdown(cancel_futures=True)
-        self._pool = concurrent.futures.ThreadPoolExecutor(self._threads)
+        """Cancels the ranges that were started and not read."""
+        while self._started:
+            self._started.popitem()[1].cancel()
 
 
 def read_in_order(files: Files, ranges: Sequence[Range]) -> Iterator[bytes]:
@@ -296,7 +307,7 @@ def cannot_open(path: str, error: OSError) -> ArchiveError:
 
 
 def unreadable(path: str, offset: int, error: OSError) -> ArchiveError:
-    """Returns the error of a failing disk, or of a file that was taken away."""
+    """Returns the error of a file that can no longer be read."""
     reason = error.strerror or error
     return ArchiveError(
         path, f"cannot be read at byte {offset:,} ({reason})", _READ_FAILED
@@ -308,6 +319,42 @@ def ends_early(path: str, offset: int, size: int) -> ArchiveError:
     return ArchiveError(
         path, f"ends at byte {offset:,}, but had {size:,} bytes before", _READ_FAILED
     )
+
+
+def more_open_files() -> int | None:
+    """Returns how many more files this process may open; None if there is no limit."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return None
+    try:
+        return allowed - len(os.listdir("/dev/fd"))
+    except OSError:
+        return allowed - _OPEN_AT_START
+
+
+def warn_unsupported(
+    path: os.PathLike[str] | str, error: OSError, limitation: str
+) -> None:
+    """Warns once for each file system that it does not support a call.
+
+    Args:
+      path: a file on it.
+      error: what the call raised.
+      limitation: what that means.
+
+    Raises:
+      OSError: `error`, if it has another cause.
+    """
+    if error.errno not in _UNSUPPORTED:
+        raise error
+    key = (os.stat(path).st_dev, limitation)
+    if key not in _warned:
+        _warned.add(key)
+        logging.warning("The file system of %s %s", path, limitation)
 
 
 def _most_open() -> int:

@@ -1,4 +1,4 @@
-"""What folders hold and how long files are, asked of many at a time."""
+"""Looks up files and lists folders, many at a time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import dataclasses
 import itertools
 import os
 import stat
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from imagenet2012_subset.errors import ArchiveError
@@ -16,13 +15,8 @@ from imagenet2012_subset.errors import ArchiveError
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-# A look-up takes microseconds on a disk of this machine, and a millisecond over a
-# network: with many under way, 100,000 take two seconds even so. Where look-ups are
-# quick, to start a thread takes longer than many of them.
-_THREADS_IF_QUICK = 8
-_THREADS_IF_SLOW = 64
-_SLOW_SECONDS = 200e-6
-_JUDGED_BY = 16
+# Over a network a look-up takes a millisecond: 100,000 take two seconds in 64 threads.
+_THREADS = 64
 
 # To hand work to a thread takes as long as a few look-ups.
 _AT_A_TIME = 64
@@ -34,8 +28,7 @@ class Status:
 
     Attributes:
       size: its length in bytes.
-      changed_ns: when its bytes, or what is known of it, last changed, in nanoseconds
-        since the epoch. Unlike the time of modification, nobody can set it.
+      changed_ns: as in `FileTable`.
       what: what it is instead of a regular file, such as `a directory`; None if it is
         one.
     """
@@ -47,12 +40,12 @@ class Status:
 
 @dataclasses.dataclass
 class Folder:
-    """What a folder holds; links count as what they lead to.
+    """What a folder contains; a link counts as its target.
 
     Attributes:
-      files: names of what is no folder, as bytes.
+      files: names of everything that is not a folder, as bytes.
       folders: names of folders, as bytes.
-      broken: names of links that lead nowhere, or back to themselves.
+      broken: names of broken links, and of links to themselves.
       links: which of the folders are links.
     """
 
@@ -63,21 +56,21 @@ class Folder:
 
 
 def status_of(result: os.stat_result) -> Status:
-    """Returns what a call of the platform says of a file."""
+    """Converts the result of `os.stat`."""
     return Status(result.st_size, result.st_ctime_ns, _irregular(result.st_mode))
 
 
 def status(path: str) -> Status:
-    """Looks up one file, and where a link leads.
+    """Looks up one file, or the target of a link.
 
     Raises:
-      OSError: if nothing is there, or it cannot be looked up.
+      OSError: if it does not exist or cannot be looked up.
     """
     return status_of(os.stat(path))
 
 
 def statuses(paths: Sequence[str]) -> list[Status | OSError]:
-    """Looks up many files at a time; an error stands in the place of its file."""
+    """Looks up many files at a time; returns the error of a file that has none."""
 
     def look_up(path: str) -> Status | OSError:
         try:
@@ -89,7 +82,7 @@ def statuses(paths: Sequence[str]) -> list[Status | OSError]:
 
 
 def entries_of(path: str) -> Iterator[os.DirEntry[bytes]]:
-    """Yields what a folder holds, in no order, without looking at it all first.
+    """Yields the entries of a folder, unordered, without reading all of them first.
 
     Raises:
       OSError: if it cannot be listed.
@@ -99,12 +92,12 @@ def entries_of(path: str) -> Iterator[os.DirEntry[bytes]]:
 
 
 def is_folder(entry: os.DirEntry[bytes]) -> bool | None:
-    """Whether an entry is a folder, or leads to one; None if it leads nowhere."""
+    """Whether an entry is a folder or a link to one; None for a broken link."""
     try:
         return entry.is_dir() or (
             None if entry.is_symlink() and not os.path.exists(entry.path) else False
         )
-    except OSError:  # A link that leads to itself, for one.
+    except OSError:  # For example a link to itself.
         return None
 
 
@@ -129,9 +122,9 @@ def list_folders(paths: Sequence[str]) -> list[Folder]:
 
 
 def leads_upwards(path: str) -> bool:
-    """Whether a link leads to the folder that it lies in, or to one above that."""
-    here, there = os.path.realpath(os.path.dirname(path)), os.path.realpath(path)
-    return os.path.commonpath([here, there]) == there
+    """Whether a link points to the folder that contains it, or to one above."""
+    folder, target = os.path.realpath(os.path.dirname(path)), os.path.realpath(path)
+    return os.path.commonpath([folder, target]) == target
 
 
 def in_threads(
@@ -139,33 +132,21 @@ def in_threads(
     items: Sequence[_Item],
     at_a_time: int = _AT_A_TIME,
 ) -> list[_Result]:
-    """Returns a task's results in order; its calls wait for the platform together.
+    """Returns a task's results in order; several calls run at the same time.
 
     Args:
       task: what to do with an item.
-      items: what to do it with.
+      items: its arguments.
       at_a_time: how many items to hand to a thread.
     """
-    results = []
-    quickest = float("inf")
-    for item in items[:_JUDGED_BY]:
-        start = time.perf_counter()
-        results.append(task(item))
-        quickest = min(quickest, time.perf_counter() - start)
-    is_slow = quickest > _SLOW_SECONDS
-    num_threads = _THREADS_IF_SLOW if is_slow else _THREADS_IF_QUICK
 
-    def some(part: Iterable[_Item]) -> list[_Result]:
+    def run(part: Sequence[_Item]) -> list[_Result]:
         return [task(item) for item in part]
 
-    parts = [
-        items[start : start + at_a_time]
-        for start in range(_JUDGED_BY, len(items), at_a_time)
-    ]
-    pool = concurrent.futures.ThreadPoolExecutor(num_threads)
+    parts = [items[i : i + at_a_time] for i in range(0, len(items), at_a_time)]
+    pool = concurrent.futures.ThreadPoolExecutor(_THREADS)
     try:
-        results += itertools.chain.from_iterable(pool.map(some, parts))
-        return results
+        return [*itertools.chain.from_iterable(pool.map(run, parts))]
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -189,4 +170,4 @@ def _irregular(mode: int) -> str | None:
     }
     if stat.S_ISREG(mode):
         return None
-    return next((what for is_it, what in kinds.items() if is_it(mode)), "no file")
+    return next((what for is_it, what in kinds.items() if is_it(mode)), "not a file")

@@ -20,7 +20,13 @@ from imagenet2012_subset.errors import (
     ManualDirError,
     install,
 )
-from imagenet2012_subset.storage.files import Files, FileTable, Range, ends_early
+from imagenet2012_subset.storage.files import (
+    Files,
+    FileTable,
+    Range,
+    ReadsAhead,
+    ends_early,
+)
 from imagenet2012_subset.storage.folders import Status
 
 # All reads of a process share these threads, so that it never makes more requests at a
@@ -47,7 +53,7 @@ _CLIENT: Any = {
 }
 
 _ENVIRONMENT = ("AWS_", "AZURE_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
-_AWS_WITHOUT_PROFILE = ("AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE")
+_AWS_WITHOUT_PROFILE = {"AWS_ACCESS_KEY_ID", "AWS_SKIP_SIGNATURE"}
 _ACCESS = {
     "s3": "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (needs "
     "boto3), and AWS_REGION; for a public bucket set AWS_SKIP_SIGNATURE=true",
@@ -110,25 +116,11 @@ class ObjectFiles(Files):
         super().__init__(table)
         self._objects = [_locate(path) for path in table.paths]
         self._etags: dict[int, str] = {}
-        self._started: dict[Range, concurrent.futures.Future[bytes]] = {}
-
-    def close(self) -> None:
-        """Gives up the ranges that were not read."""
-        while self._started:
-            self._started.popitem()[1].cancel()
+        self._prefetched = ReadsAhead(self._read, _threads())
 
     def sequential(self) -> Files:
         """Returns what serves many small reads in order from large ranges."""
         return _FrontToBack(self)
-
-    def prefetch(self, file: int, offset: int, size: int) -> None:
-        extent = Range(file, offset, size)
-        self._started[extent] = _threads().submit(self._read, extent)
-
-    def read(self, file: int, offset: int, size: int) -> bytes:
-        extent = Range(file, offset, size)
-        started = self._started.pop(extent, None)
-        return started.result() if started else self._read(extent)
 
     def _read(self, extent: Range) -> bytes:
         return bytes(self.view(extent))
@@ -149,8 +141,12 @@ class ObjectFiles(Files):
             options["if_match"] = self._etags[file]
         try:
             result = obstore.get(store, name, options=options)
-            if (status := _status(result.meta)) == self._status(file):
-                data = memoryview(result.bytes())
+            found = Status(self.size(file), int(self.table.changed_ns[file]))
+            if _status(result.meta) != found:
+                raise _is_another(path)
+            data = memoryview(result.bytes())
+        except ArchiveError:
+            raise
         except (FileNotFoundError, obstore.exceptions.PreconditionError) as error:
             raise _is_another(path) from error
         except Exception as error:
@@ -158,17 +154,12 @@ class ObjectFiles(Files):
                 raise _is_another(path) from error
             problem = f"cannot be read at byte {offset:,}"
             raise _failure(path, problem, error) from error
-        if status != self._status(file):
-            raise _is_another(path)
         if len(data) < size:
             raise ends_early(path, offset + len(data), self.size(file))
         etag = result.meta["e_tag"]
         if etag and not etag.startswith("W/"):  # A weak one never matches.
             self._etags[file] = etag
         return data
-
-    def _status(self, file: int) -> Status:
-        return Status(self.size(file), int(self.table.changed_ns[file]))
 
 
 class _FrontToBack(Files):
@@ -243,16 +234,13 @@ def _locate(path: str) -> tuple[Any, str]:
 
 @functools.lru_cache(16)
 def _store(folder: str, variables: frozenset[tuple[str, str]]) -> Any:
-    """Opens the store of a folder as the environment variables say."""
+    """Opens the store of a folder with the settings in environment variables."""
     from obstore.store import from_url
 
     scheme, _, rest = folder.partition("://")
     given = dict(variables)
     options: dict[str, Any] = {}
-    if scheme == "s3" and not given.keys() & {
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SKIP_SIGNATURE",
-    }:
+    if scheme == "s3" and not given.keys() & _AWS_WITHOUT_PROFILE:
         options["credential_provider"] = _aws_profile()
     # Google's own libraries read this variable, with or without a scheme.
     if scheme == "gs" and (host := given.get("STORAGE_EMULATOR_HOST")):
@@ -301,7 +289,7 @@ def _first_part(error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Returns in one line what a store or the network answered."""
+    """Returns the answer of a store or the network in one line."""
     text = _first_part(error)
     answer = text.partition(" - ")[2] or text
     parts = re.findall("<(Code|Message)>(.*?)</", answer, re.DOTALL)

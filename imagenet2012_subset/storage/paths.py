@@ -1,4 +1,4 @@
-"""Tells what the operating system can say of a path before it is opened."""
+"""What is known about a path before it is opened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imagenet2012_subset.storage.folders import status
 
 
 def is_local(path: epath.PathLike) -> bool:
-    """Whether the platform's own calls can open a path: it is no URL, as `gs://` is."""
+    """Whether a path is on this machine, and not a URL such as `gs://...`."""
     return "://" not in os.fspath(path)
 
 
@@ -43,20 +43,20 @@ def absolute(path: epath.PathLike) -> str:
 
 
 def link_target(path: epath.Path) -> str | None:
-    """Returns what a symbolic link says; None for anything else."""
+    """Returns the target of a symbolic link; None for anything else."""
     if is_local(path) and os.path.islink(path):
         return os.readlink(path)
     return None
 
 
 def dangling_link(path: epath.Path) -> str | None:
-    """Returns where a link points to that leads nowhere; None for anything else."""
+    """Returns the target of a broken link; None for anything else."""
     target = link_target(path)
     return None if target is None or path.exists() else target
 
 
 def irregular(path: epath.Path) -> str | None:
-    """Returns what a path is that is no file, such as `a FIFO`; None for a file.
+    """Returns what a path is, such as `a FIFO`; None for a file.
 
     Raises:
       OSError: if it cannot be looked up.
@@ -65,5 +65,5 @@ def irregular(path: epath.Path) -> str | None:
 
 
 def free_bytes(folder: epath.Path) -> int | None:
-    """Returns how much the disk of a folder can take; None on remote storage."""
+    """Returns the free space on the disk of a folder; None for remote storage."""
     return shutil.disk_usage(folder).free if is_local(folder) else None

@@ -1,4 +1,4 @@
-"""Sees that what was written is on the disk, not in memory alone."""
+"""Makes sure that what was written is on the disk, not only in memory."""
 
 from __future__ import annotations
 
@@ -7,51 +7,46 @@ import os
 
 from etils import epath
 
+from imagenet2012_subset.storage.files import NO_ADVICE, NO_SYNC, warn_unsupported
 from imagenet2012_subset.storage.paths import is_local
-from imagenet2012_subset.storage.unsupported import (
-    NO_ADVICE,
-    NO_SYNC,
-    tell_unsupported,
-)
 
-# What a disk says that fails, or is full.
-_FAILING = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+_DISK_FAILURES = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 
 
 def sync_file(path: epath.Path) -> None:
-    """Waits until a file is on the disk; the platform need not cache it any longer.
+    """Waits until a file is on the disk, and drops it from the page cache.
 
-    After a power cut, a file that was not synced may be empty, and of an empty shard
-    TFDS tells only once it has read the split to its end. To leave its memory to the
-    next file is quicker as well: a virtual machine pays for every page that it was not
-    given before. Of a file on remote storage there is nothing to wait for, and a file
-    system that cannot sync, or takes no advice, is told of once.
+    After a power cut, a file that was not synced may be empty, and TFDS notices an
+    empty shard only when it reaches the end of the split. Dropping the pages is also
+    faster: a virtual machine pays for each page that it uses for the first time. Does
+    nothing for remote storage; a file system that does not support a call causes one
+    warning.
 
     Args:
-      path: of a file that is closed.
+      path: a closed file.
 
     Raises:
-      OSError: if the disk fails or has no space for what it seemed to have taken.
+      OSError: if the disk fails or is full.
     """
     if not is_local(path):
         return
-    descriptor = os.open(path, os.O_RDWR)  # Windows syncs nothing that is read-only.
+    descriptor = os.open(path, os.O_RDWR)  # Windows cannot sync a read-only file.
     try:
         try:
             os.fsync(descriptor)
         except OSError as error:
-            tell_unsupported(path, error, NO_SYNC)
+            warn_unsupported(path, error, NO_SYNC)
         try:
             if hasattr(os, "posix_fadvise"):
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
         except OSError as error:
-            tell_unsupported(path, error, NO_ADVICE)
+            warn_unsupported(path, error, NO_ADVICE)
     finally:
         os.close(descriptor)
 
 
 def sync_folder(folder: epath.Path) -> None:
-    """Waits until the disk has all files of a folder, and their names.
+    """Waits until all files of a folder, and their names, are on the disk.
 
     Raises:
       OSError: as `sync_file`.
@@ -64,11 +59,11 @@ def sync_folder(folder: epath.Path) -> None:
 
 
 def sync_names(folder: epath.Path) -> None:
-    """Waits until the disk has the names in a folder, as they are now.
+    """Waits until the names in a folder, as they are now, are on the disk.
 
     Raises:
-      OSError: as `sync_file`. Some file systems sync no folders, those of Windows
-        shares for one, and say so in one way or another: that is none.
+      OSError: if the disk fails or is full. File systems that cannot sync folders, such
+        as Windows shares, report it with different errors, which are ignored.
     """
     if not is_local(folder) or not hasattr(os, "O_DIRECTORY"):
         return
@@ -76,7 +71,7 @@ def sync_names(folder: epath.Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno in _FAILING:
+        if error.errno in _DISK_FAILURES:
             raise
     finally:
         os.close(descriptor)

@@ -16,7 +16,7 @@ from imagenet2012_subset.output import progress_bar
 from imagenet2012_subset.plan.shards import ShardPlan, SplitPlan
 from imagenet2012_subset.prepared.dataset import FRAME_BYTES
 from imagenet2012_subset.sources.source import Source
-from imagenet2012_subset.storage.open_files import more_open_files
+from imagenet2012_subset.storage.files import more_open_files
 from imagenet2012_subset.storage.paths import free_bytes, is_local
 from imagenet2012_subset.storage.sync import sync_file
 from imagenet2012_subset.write.duplicates import Duplicates

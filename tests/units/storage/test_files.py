@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.storage import files as files_module, unsupported
+from imagenet2012_subset.storage import files as files_module
 from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
 from imagenet2012_subset.storage.open import find_files
 
@@ -275,7 +275,7 @@ def test_a_file_system_without_advice_is_reported_once(one, monkeypatch, caplog)
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     monkeypatch.setattr(os, "posix_fadvise", refuse)
-    monkeypatch.setattr(unsupported, "_told", set())
+    monkeypatch.setattr(files_module, "_warned", set())
     ranges = [Range(0, 0, 10), Range(0, 5, 10)]
     assert list(read_in_order(one, ranges)) == [CONTENTS[0][:10], CONTENTS[0][5:15]]
     assert calls == [os.POSIX_FADV_RANDOM, os.POSIX_FADV_WILLNEED]

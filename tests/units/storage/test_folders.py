@@ -108,18 +108,3 @@ def test_slow_tasks_run_in_many_threads():
 
     assert in_threads(slow, range(2000), at_a_time=8) == list(range(0, 4000, 2))
     assert len(by) > 16
-
-
-def test_quick_tasks_run_in_few_threads():
-    by = set()
-
-    def quick(number):
-        by.add(threading.get_ident())
-        return -number
-
-    assert in_threads(quick, range(2000)) == [-number for number in range(2000)]
-    assert len(by) <= 9
-
-
-def test_nothing_to_do():
-    assert in_threads(len, []) == []
