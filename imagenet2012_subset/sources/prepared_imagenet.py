@@ -17,11 +17,14 @@ from etils import epath
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
-from imagenet2012_subset.record_files.array_record import ArrayRecord
-from imagenet2012_subset.record_files.example import RecordError, label_function
-from imagenet2012_subset.record_files.record_format import DAMAGED, RecordFormat
-from imagenet2012_subset.record_files.tf_record import TFRecord
 from imagenet2012_subset.sources import index_cache
+from imagenet2012_subset.sources.example import RecordError, label_function
+from imagenet2012_subset.sources.record_files import (
+    DAMAGED,
+    ArrayRecord,
+    RecordFormat,
+    TFRecord,
+)
 from imagenet2012_subset.sources.source import (
     Entries,
     Entry,
@@ -256,13 +259,12 @@ class PreparedImagenet(Source):
         return self.path / f"{_DATASET}-{self.split}"
 
     def read_images(self, entries: Entries) -> Iterator[bytes]:
-        label_of = label_function(self.original)
         found = list(entries)
-        for entry, data in zip(
-            found, self._format.read(entries.table, found), strict=True
-        ):
+        label_of = label_function(self.original)
+        images = self._format.read(entries.table, found, label_of)
+        for entry in found:
             try:
-                name, image = self._format.parse(entry, data, label_of)
+                name, image = next(images)
                 if (name.decode(), len(image)) != (entry.name, entry.size):
                     raise RecordError("contains another image than its index says")
             except RecordError as error:

@@ -18,12 +18,11 @@ from hypothesis import given, settings, strategies as st
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
-from imagenet2012_subset.record_files.array_record import ArrayRecord
-from imagenet2012_subset.record_files.tf_record import TFRecord
 from imagenet2012_subset.sources.prepared_imagenet import (
     PreparedImagenet,
     prepared_versions,
 )
+from imagenet2012_subset.sources.record_files import ArrayRecord, TFRecord
 from imagenet2012_subset.storage.files import Files
 from tests.shared import prepared
 
