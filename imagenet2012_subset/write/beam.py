@@ -13,11 +13,7 @@ from imagenet2012_subset.plan.shards import ShardPlan, SplitPlan
 from imagenet2012_subset.storage.paths import absolute
 from imagenet2012_subset.write.duplicates import Duplicates
 from imagenet2012_subset.write.local import ensure_space
-from imagenet2012_subset.write.shard import (
-    ShardWriter,
-    remove_staged_shards,
-    write_staged,
-)
+from imagenet2012_subset.write.shard import ShardWriter, remove_staged_shards
 
 
 def write_splits_on_beam(
@@ -56,7 +52,6 @@ def write_splits_on_beam(
         for split in splits
         for shard in split.shards
     ]
-    write = _WriteShard(writer)
     try:
         with beam.Pipeline(runner=runner, options=options) as pipeline:
             # Without a reshuffle a runner may fuse the map with the creation of the
@@ -64,7 +59,7 @@ def write_splits_on_beam(
             (
                 pipeline
                 | "Plans" >> beam.Create(shards, reshuffle=True)
-                | "WriteShard" >> beam.Map(write)
+                | "WriteShard" >> beam.Map(_write, writer)
             )
     except Exception as error:  # Each runner has its own errors.
         if dataset_error := next(_dataset_errors(error), None):
@@ -80,16 +75,11 @@ def write_splits_on_beam(
         remove_staged_shards(folder)
 
 
-@dataclasses.dataclass(frozen=True)
-class _WriteShard:
-    """Writes the shard of a plan, on a worker."""
-
-    writer: ShardWriter
-
-    def __call__(self, shard: ShardPlan) -> None:
-        # Images that are copies of each other are in all shards, as order is random.
-        duplicates = Duplicates(shard.source.path, shard.split, shard.entries.sizes)
-        write_staged(self.writer, shard, shard.source, duplicates.add)
+def _write(shard: ShardPlan, writer: ShardWriter) -> None:
+    """Writes a shard, on a worker."""
+    # Images that are copies of each other are in all shards, as order is random.
+    duplicates = Duplicates(shard.source.path, shard.split, shard.entries.sizes)
+    writer.write(shard, duplicates.add)
 
 
 def _dataset_errors(error: BaseException | None) -> Iterator[DatasetError]:

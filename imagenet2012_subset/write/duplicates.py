@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -27,18 +26,9 @@ class Duplicates:
     """
 
     def __init__(
-        self,
-        path: os.PathLike[str] | str,
-        split: str,
-        sizes: npt.NDArray[np.int64],
+        self, path: os.PathLike[str] | str, split: str, sizes: npt.NDArray[np.int64]
     ):
-        """Takes the lengths of all images.
-
-        Args:
-          path: where the images are, for messages.
-          split: the name of the split.
-          sizes: int64, shape (n,): the length of each image in bytes.
-        """
+        """Takes where the images of a split are, and the length of each in bytes."""
         values, counts = np.unique(sizes, return_counts=True)
         self._shared_sizes = frozenset(values[counts > 1].tolist())
         self._num_images = len(sizes)
@@ -57,9 +47,8 @@ class Duplicates:
         """
         if len(data) not in self._shared_sizes:
             return
-        key = len(data), zlib.crc32(data)
         with self._lock:
-            names = self._names.setdefault(key, [])
+            names = self._names.setdefault((len(data), zlib.crc32(data)), [])
             names.append(name)
             if len(names) > 1:
                 self._num_shared += 2 if len(names) == 2 else 1
@@ -67,31 +56,24 @@ class Duplicates:
             if self._num_shared <= max(2, _MAX_SHARE * self._num_images):
                 return
             copies = max(self._names.values(), key=len)
-            problem = (
-                f"contains the same bytes under several names: at least "
+            raise ArchiveError(
+                self._path,
+                "contains the same bytes under several names: at least "
                 f"{self._num_shared:,} of {self._num_images:,} {self._split} images "
-                f"share their bytes with another one, for example {first_of(copies)}"
+                f"share their bytes with another one, for example {first_of(copies)}",
+                'Look at one of them: it may be a placeholder of a website ("photo no '
+                'longer available"). Extract or download the original images again',
             )
-        raise ArchiveError(
-            self._path,
-            problem,
-            'Look at one of them: it may be a placeholder of a website ("photo no '
-            'longer available"). Extract or download the original images again',
-        )
 
     def log(self) -> None:
         """Warns of images that occur several times."""
-        for copies in self._repeated():
-            logging.warning(
-                "%s: %s of the %s split have the same bytes (%s). The dataset contains "
-                "all of them.",
-                self._path,
-                counted(len(copies), "image"),
-                self._split,
-                first_of(sorted(copies)),
-            )
-
-    def _repeated(self) -> Iterator[list[str]]:
         for copies in self._names.values():
             if len(copies) >= _COPIES_TO_WARN_OF:
-                yield copies
+                logging.warning(
+                    "%s: %s of the %s split have the same bytes (%s). The dataset "
+                    "contains all of them.",
+                    self._path,
+                    counted(len(copies), "image"),
+                    self._split,
+                    first_of(sorted(copies)),
+                )

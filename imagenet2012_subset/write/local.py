@@ -13,25 +13,18 @@ from etils import epath
 
 from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.output import progress_bar
-from imagenet2012_subset.plan.shards import ShardPlan, SplitPlan
+from imagenet2012_subset.plan.shards import SplitPlan
 from imagenet2012_subset.prepared.dataset import FRAME_BYTES
-from imagenet2012_subset.sources.source import Source
 from imagenet2012_subset.storage.files import more_open_files
 from imagenet2012_subset.storage.paths import free_bytes, is_local
-from imagenet2012_subset.storage.sync import sync_file
 from imagenet2012_subset.write.duplicates import Duplicates
-from imagenet2012_subset.write.shard import (
-    OnImage,
-    ShardWriter,
-    unwritable,
-    write_staged,
-)
+from imagenet2012_subset.write.shard import ShardWriter
 
 WORKERS_VARIABLE = "IMAGENET2012_SUBSET_WORKERS"
 
 # Features, labels and infos beside the shards.
 _OTHER_FILES_BYTES = 1 << 20
-# Its shard, the one that is being synced, and the files of images that are read ahead.
+# Its shard, the one that is being synced, and the files of prefetched images.
 _FILES_PER_WORKER = 20
 
 
@@ -59,9 +52,7 @@ def num_workers(requested: int | None = None) -> int:
 def workers_within_open_files(workers: int) -> int:
     """Returns how many of the workers can open all their files; at least one."""
     more = more_open_files()
-    if more is None:
-        return workers
-    return max(1, min(workers, more // _FILES_PER_WORKER))
+    return workers if more is None else max(1, min(workers, more // _FILES_PER_WORKER))
 
 
 def write_splits(
@@ -89,42 +80,32 @@ def write_splits(
     ensure_space(splits, workers)
     stop = threading.Event()
     turns = threading.Semaphore(workers)
+    moving_bar = threading.Lock()
     with progress_bar(
         total=sum(len(split.entries) for split in splits),
         desc="Writing",
         unit=" images",
         leave=False,
     ) as bar:
-        advance = progress(bar.update, stop)
+
+        def on_image(duplicates: Duplicates, name: str, data: bytes) -> None:
+            duplicates.add(name, data)
+            if stop.is_set():
+                raise Stopped
+            with moving_bar:
+                bar.update()
+
         tasks = []
         every_split = []
         for split in splits:
             duplicates = Duplicates(split.source.path, split.name, split.entries.sizes)
             every_split.append(duplicates)
-            on_image = functools.partial(_take_image, duplicates, advance)
-            tasks += [
-                functools.partial(_write, writer, shard, split.source, turns, on_image)
-                for shard in split.shards
-            ]
+            of_split = functools.partial(on_image, duplicates)
+            for shard in split.shards:
+                tasks.append(functools.partial(writer.write, shard, of_split, turns))
         run_together(tasks, 2 * workers, stop)
     for duplicates in every_split:
         duplicates.log()
-
-
-def progress(update: Callable[[], object], stop: threading.Event) -> Callable[[], None]:
-    """Returns what a task calls after each image, in any thread.
-
-    It moves the progress bar, and raises `Stopped` once `stop` is set.
-    """
-    lock = threading.Lock()
-
-    def on_record() -> None:
-        if stop.is_set():
-            raise Stopped
-        with lock:
-            update()
-
-    return on_record
 
 
 def run_together(
@@ -147,12 +128,9 @@ def run_together(
 
 
 def ensure_space(splits: Sequence[SplitPlan], workers: int = 1) -> None:
-    """Checks that the disk has space for all shards.
+    """Raises a `WriteError` unless the disk has space for all shards.
 
     For a bucket, it needs space for the shards that are written at a time.
-
-    Raises:
-      WriteError: if it does not.
     """
     sizes = [
         int(shard.record_sizes.sum()) + FRAME_BYTES * len(shard.entries)
@@ -173,33 +151,6 @@ def ensure_space(splits: Sequence[SplitPlan], workers: int = 1) -> None:
             f"has {free:,} bytes free, but the dataset takes {needed:,}",
             f"Free {needed - free:,} bytes, {remedy}",
         )
-
-
-def _take_image(
-    duplicates: Duplicates, advance: Callable[[], None], name: str, data: bytes
-) -> None:
-    duplicates.add(name, data)
-    advance()
-
-
-def _write(
-    writer: ShardWriter,
-    shard: ShardPlan,
-    source: Source,
-    turns: threading.Semaphore,
-    on_image: OnImage,
-) -> None:
-    if not is_local(shard.path):
-        with turns:
-            write_staged(writer, shard, source, on_image)
-        return
-    with turns:
-        files = writer.write(shard, source, on_image)
-    try:
-        for file in files:
-            sync_file(file)
-    except OSError as error:
-        raise unwritable(shard.path, str(error)) from error
 
 
 def _positive(value: int | str, where: str) -> int:

@@ -6,13 +6,15 @@ import contextlib
 import errno
 import os
 import socket
+import threading
 from collections.abc import Iterator
 
 from absl import logging
 from etils import epath
 
-# What `open` or `flock` raise where locks are not supported: on some network file
-# systems, or on those that are mounted without them.
+from imagenet2012_subset.errors import WriteError
+
+# What `flock` raises on file systems without locks, such as some network file systems.
 _NO_LOCKS = (
     errno.EINVAL,
     errno.ENOLCK,
@@ -20,16 +22,17 @@ _NO_LOCKS = (
     errno.ENOTSUP,
     errno.EOPNOTSUPP,
 )
-_HOLDER_BYTES = 200
+
+# The lock files that are held, each with the process and the thread.
+_held: set[tuple[str, int, int]] = set()
 
 
 @contextlib.contextmanager
 def locked(final: epath.Path) -> Iterator[bool]:
-    """Holds the lock of a dataset, `.<version>.lock` beside its directory.
+    """Holds the lock of a dataset: the kernel's lock on `.<version>.lock` beside it.
 
-    It is the kernel's lock on that file, which ends with the process, however that
-    ends. `filelock` uses the same one, but falls back to lock files that outlive their
-    process where a file system has no locks.
+    The kernel releases it when the process ends, however it ends. `filelock` may use
+    lock files instead, which outlive their process, where a file system has no locks.
 
     Args:
       final: the dataset's directory, whose parent exists.
@@ -38,24 +41,41 @@ def locked(final: epath.Path) -> Iterator[bool]:
       Whether the lock is held. If not, the file system has no locks.
 
     Raises:
+      WriteError: if this thread holds the lock already.
       OSError: if the lock file cannot be created.
     """
     path = os.fspath(final.parent / f".{final.name}.lock")
-    descriptor = _open(path)
+    held = (path, os.getpid(), threading.get_ident())
+    if held in _held:
+        raise WriteError(
+            final,
+            "is being built by this thread: a build cannot start itself again",
+            "Finish this build before you load the dataset",
+        )
+    descriptor, is_locked = _open_and_lock(path, final)
+    _held.add(held)
     try:
-        is_locked = _acquire(descriptor, final)
-        # The process that held the lock has removed the file: now there may be
-        # another one, with another lock.
-        while is_locked and not _is_at(descriptor, path):
-            os.close(descriptor)
-            descriptor = _open(path)
-            is_locked = _acquire(descriptor, final, quiet=True)
-        try:
-            yield is_locked
-        finally:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
+        yield is_locked
     finally:
+        _held.discard(held)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        os.close(descriptor)
+
+
+def _open_and_lock(path: str, final: epath.Path) -> tuple[int, bool]:
+    """Returns the descriptor of the lock file, and whether it is locked."""
+    while True:
+        descriptor = _open(path)
+        try:
+            is_locked = _lock(descriptor, final)
+            # Whoever held the lock before has removed its file: another file, with a
+            # lock of its own, may be there now.
+            if not is_locked or _is_at(descriptor, path):
+                return descriptor, is_locked
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
 
 
@@ -63,7 +83,7 @@ def _open(path: str) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError:
-        # Another user may have created it. A lock does not need to write.
+        # Another user may have created it. Locking does not need write access.
         if not os.path.exists(path):
             raise
         return os.open(path, os.O_RDONLY)
@@ -76,7 +96,8 @@ def _is_at(descriptor: int, path: str) -> bool:
         return False
 
 
-def _acquire(descriptor: int, final: epath.Path, *, quiet: bool = False) -> bool:
+def _lock(descriptor: int, final: epath.Path) -> bool:
+    """Waits for the lock; returns False if the file system has none."""
     try:
         import fcntl
     except ImportError:  # On Windows.
@@ -84,10 +105,11 @@ def _acquire(descriptor: int, final: epath.Path, *, quiet: bool = False) -> bool
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):  # By the file system.
-            if not quiet:
-                holder = _holder(descriptor)
-                logging.warning("Waiting for %s, which builds %s", holder, final)
+        except (BlockingIOError, PermissionError):  # Which one depends on the platform.
+            holder = os.pread(descriptor, 200, 0).decode(errors="replace")
+            logging.warning(
+                "Waiting for %s, which builds %s", holder or "another process", final
+            )
             fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
@@ -100,12 +122,6 @@ def _acquire(descriptor: int, final: epath.Path, *, quiet: bool = False) -> bool
         return False
     with contextlib.suppress(OSError):  # Only for the message of those who wait.
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()} on {socket.gethostname()}".encode(), 0)
+        holder = f"process {os.getpid()} on {socket.gethostname()}"
+        os.pwrite(descriptor, holder.encode(), 0)
     return True
-
-
-def _holder(descriptor: int) -> str:
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if holder := os.pread(descriptor, _HOLDER_BYTES, 0).decode():
-            return f"process {holder}"
-    return "another process"

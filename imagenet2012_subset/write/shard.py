@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from etils import epath
@@ -17,7 +18,7 @@ from imagenet2012_subset.plan.record_size import RecordSerializer
 from imagenet2012_subset.plan.shards import ShardPlan
 from imagenet2012_subset.prepared.dataset import is_dataset, is_file_error
 from imagenet2012_subset.sources.images import Images
-from imagenet2012_subset.sources.source import Source, decoded
+from imagenet2012_subset.sources.source import decoded
 from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.storage.sync import sync_file
 from imagenet2012_subset.tfds_internals import (
@@ -52,31 +53,44 @@ class ShardWriter:
     def write(
         self,
         shard: ShardPlan,
-        source: Source,
         on_image: OnImage = lambda name, data: None,
-    ) -> list[epath.Path]:
-        """Writes a shard, and returns its files.
+        turn: AbstractContextManager[object] | None = None,
+    ) -> None:
+        """Writes a shard in a staging directory, and moves it to its place when whole.
+
+        So two attempts at the same shard never mix. For a bucket, the staging directory
+        is a temporary directory of this machine.
 
         Args:
           shard: its plan.
-          source: where its images are.
           on_image: called with the name and the bytes of each image after its record
-            is written; what it raises ends the shard.
+            is written. If it raises an error, the shard ends.
+          turn: held while the records are written, but not while the disk syncs them.
 
         Raises:
           WriteError: if the shard cannot be written, or if an example is not the one
             that was planned.
           ArchiveError: if an image is not the one that was planned.
         """
+        final = epath.Path(shard.path)
         try:
-            return self._write_records(
-                epath.Path(shard.path), self._records(shard, source, on_image)
-            )
+            with _staging_directory(final.parent) as staging:
+                with turn or contextlib.nullcontext():
+                    records = self._records(shard, on_image)
+                    files = self._write_records(staging / final.name, records)
+                for file in files:
+                    if is_local(final):
+                        sync_file(file)
+                        file.replace(final.parent / file.name)
+                    else:
+                        upload(file, final.parent / file.name)
         except _RecordsFailed as error:
             raise error.reason from error.reason.__cause__
+        except WriteError:
+            raise
         except Exception as error:
             # Each format has its own errors for a disk that fails.
-            raise unwritable(shard.path, str(error)) from error
+            raise unwritable(final, str(error)) from error
 
     def _write_records(
         self, path: epath.Path, records: Iterable[tuple[int, bytes]]
@@ -93,30 +107,25 @@ class ShardWriter:
         return [path, epath.Path(index_path)]
 
     def _records(
-        self, shard: ShardPlan, source: Source, on_image: OnImage
+        self, shard: ShardPlan, on_image: OnImage
     ) -> Iterator[tuple[int, bytes]]:
+        """Yields each record with the hash of its key, compared with the plan."""
         hasher = Hasher(shard.split)
+        sizes = shard.record_sizes.tolist()
+        planned = zip(decoded(shard.entries.names), sizes, strict=True)
+        images = Images(shard.source, shard.entries)
         try:
-            for key, record, image in self._planned_records(shard, source):
+            for key, example in self.generate_examples(images):
+                record = self.serializer.serialize(example)
+                expected = next(planned, None)
+                if (key, len(record)) != expected:
+                    raise _not_planned(shard.path, expected, (key, len(record)))
                 yield hasher.hash_key(key), record
-                on_image(key, image)
+                on_image(key, example["image"])
+            if missing := next(planned, None):
+                raise _not_planned(shard.path, missing, None)
         except Exception as error:
             raise _RecordsFailed(error) from error
-
-    def _planned_records(
-        self, shard: ShardPlan, source: Source
-    ) -> Iterator[tuple[str, bytes, bytes]]:
-        planned = zip(
-            decoded(shard.entries.names), shard.record_sizes.tolist(), strict=True
-        )
-        for key, example in self.generate_examples(Images(source, shard.entries)):
-            record = self.serializer.serialize(example)
-            expected = next(planned, None)
-            if (key, len(record)) != expected:
-                raise _not_planned(shard.path, expected, (key, len(record)))
-            yield key, record, example["image"]
-        if missing := next(planned, None):
-            raise _not_planned(shard.path, missing, None)
 
 
 class _RecordsFailed(Exception):
@@ -127,35 +136,6 @@ class _RecordsFailed(Exception):
         self.reason = reason
 
 
-def write_staged(
-    writer: ShardWriter,
-    shard: ShardPlan,
-    source: Source,
-    on_image: OnImage = lambda name, data: None,
-) -> None:
-    """Writes a shard in a staging directory, and moves it to its place when whole.
-
-    So two attempts at the same shard never mix. For a bucket, the staging directory is
-    a temporary directory of this machine.
-
-    Raises:
-      WriteError: as `ShardWriter.write`.
-      ArchiveError: as `ShardWriter.write`.
-    """
-    final = epath.Path(shard.path)
-    try:
-        with _staging_directory(final.parent) as staging:
-            staged_shard = dataclasses.replace(shard, path=str(staging / final.name))
-            for file in writer.write(staged_shard, source, on_image):
-                if is_local(final):
-                    sync_file(file)
-                    file.replace(final.parent / file.name)
-                else:
-                    upload(file, final.parent / file.name)
-    except OSError as error:
-        raise unwritable(final, str(error)) from error
-
-
 def remove_staged_shards(folder: epath.Path) -> None:
     """Removes what killed workers left in a dataset's directory."""
     if is_local(folder):
@@ -164,7 +144,7 @@ def remove_staged_shards(folder: epath.Path) -> None:
 
 
 def upload(file: epath.Path, target: epath.Path) -> None:
-    """Copies a local file to a bucket, unless there is a complete dataset by then.
+    """Copies a local file to a bucket, unless a complete dataset exists there.
 
     Raises:
       WriteError: if the bucket does not accept it.
@@ -210,14 +190,13 @@ def _staging_directory(final: epath.Path) -> Iterator[epath.Path]:
 def _not_planned(
     path: str, planned: tuple[str, int] | None, got: tuple[str, int] | None
 ) -> WriteError:
-    def described(record: tuple[str, int] | None) -> str:
-        return (
-            f"{record[0]} in a record of {record[1]:,} bytes" if record else "no more"
-        )
-
+    described = [
+        f"{record[0]} in a record of {record[1]:,} bytes" if record else "no more"
+        for record in (planned, got)
+    ]
     return WriteError(
         path,
-        f"was planned to hold {described(planned)}, but _generate_examples gave "
-        f"{described(got)}",
-        "A subclass that changes the examples must change the plan as well",
+        f"was planned to hold {described[0]}, but _generate_examples gave "
+        f"{described[1]}",
+        "A subclass that changes the examples must change the plan too",
     )

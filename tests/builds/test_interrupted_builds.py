@@ -67,7 +67,7 @@ def _shards(folder: pathlib.Path) -> dict[str, bytes]:
 
 def _wait_for_a_shard(data_dir: pathlib.Path) -> None:
     deadline = time.monotonic() + 300  # Of a machine that does much else.
-    while not any(data_dir.glob("**/incomplete*/*tfrecord*")):
+    while not any(data_dir.glob("**/staged_shard.*/*tfrecord*")):
         assert time.monotonic() < deadline
         time.sleep(0.01)
 

@@ -46,7 +46,7 @@ def test_shards_are_synced_before_they_are_in_their_final_place(
     before = {
         (path.name, size)
         for path, size in synced
-        if path.parent.name.startswith("incomplete.")
+        if path.parent.name.startswith("staged_shard.")
     }
     shards = {
         (path.name, path.stat().st_size) for path in folder.glob(f"*{file_format}*")

@@ -99,7 +99,7 @@ def test_a_worker_that_fails_stops_the_others_within_an_image(
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_as_many_shards_at_a_time_as_workers(build, monkeypatch, workers):
-    write = ShardWriter.write
+    write = ShardWriter._write_records
     together = threading.Barrier(workers)
     lock = threading.Lock()
     running = most = 0
@@ -117,7 +117,7 @@ def test_as_many_shards_at_a_time_as_workers(build, monkeypatch, workers):
             with lock:
                 running -= 1
 
-    monkeypatch.setattr(ShardWriter, "write", write_together)
+    monkeypatch.setattr(ShardWriter, "_write_records", write_together)
     build(workers=workers, num_shards=3)
     assert most == workers
 

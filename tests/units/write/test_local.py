@@ -13,7 +13,6 @@ from imagenet2012_subset.write.local import (
     WORKERS_VARIABLE,
     Stopped,
     num_workers,
-    progress,
     run_together,
     workers_within_open_files,
 )
@@ -96,9 +95,9 @@ def test_tasks_run_at_the_same_time():
     run_together([both.wait, both.wait], 2, threading.Event())
 
 
-def _until_stopped(on_record) -> None:
-    while True:
-        on_record()
+def _until_stopped(stop: threading.Event) -> None:
+    stop.wait()
+    raise Stopped
 
 
 def test_after_an_error_waiting_tasks_never_begin_and_running_ones_are_stopped():
@@ -115,7 +114,7 @@ def test_after_an_error_waiting_tasks_never_begin_and_running_ones_are_stopped()
         begun.append(number)
         second_runs.set()
         try:
-            _until_stopped(progress(lambda: None, stop))
+            _until_stopped(stop)
         except Stopped:
             stopped.append(number)
             raise
@@ -139,7 +138,7 @@ def test_the_error_is_raised_only_once_running_tasks_have_ended():
     def end_late() -> None:
         begun.set()
         try:
-            _until_stopped(progress(lambda: None, stop))
+            _until_stopped(stop)
         except Stopped:
             threading.Event().wait(0.05)
             ended.set()
@@ -158,7 +157,7 @@ def test_the_first_error_is_the_one_that_is_raised(error):
     def fail_when_stopped() -> None:
         begun.set()
         try:
-            _until_stopped(progress(lambda: None, stop))
+            _until_stopped(stop)
         except Stopped:
             raise KeyError("a consequence") from None
 
@@ -168,30 +167,3 @@ def test_the_first_error_is_the_one_that_is_raised(error):
 
     with pytest.raises(error, match="the cause"):
         run_together([fail_when_stopped, fail], 2, stop)
-
-
-def test_progress_adds_up_from_many_threads():
-    total = 0
-
-    def update() -> None:
-        nonlocal total
-        before = total
-        threading.Event().wait(1e-4)  # Lets another thread interfere, if it can.
-        total = before + 1
-
-    stop = threading.Event()
-    on_record = progress(update, stop)
-    tasks = [lambda: [on_record() for _ in range(20)] for _ in range(8)]
-    run_together(tasks, 8, stop)
-    assert total == 8 * 20
-
-
-def test_progress_ends_a_task_that_should_stop():
-    steps: list[None] = []
-    stop = threading.Event()
-    on_record = progress(lambda: steps.append(None), stop)
-    on_record()
-    stop.set()
-    with pytest.raises(Stopped):
-        on_record()
-    assert steps == [None]

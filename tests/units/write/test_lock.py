@@ -14,6 +14,7 @@ import time
 import pytest
 from etils import epath
 
+from imagenet2012_subset import WriteError
 from imagenet2012_subset.write.lock import locked
 from tests.shared import permissions
 
@@ -86,6 +87,17 @@ def test_waiting_can_be_interrupted(final, holder):
     os.kill(waiting.pid, signal.SIGINT)
     waiting.join(60)
     assert waiting.exitcode == 42
+
+
+def test_a_build_within_a_build_of_the_same_dataset_is_an_error(final):
+    with locked(final):
+        with pytest.raises(WriteError, match="is being built by this thread") as raised:
+            locked(final).__enter__()
+        assert raised.value.path == str(final)
+        with locked(final.parent / "6.0.0") as is_locked:
+            assert is_locked
+    with locked(final) as is_locked:
+        assert is_locked
 
 
 def test_builds_take_turns(final):

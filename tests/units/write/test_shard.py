@@ -98,7 +98,7 @@ import pathlib, pickle, sys
 from tests.units.write.test_shard import new_writer
 for path in sys.argv[1:]:
     shard = pickle.loads(pathlib.Path(path).read_bytes())
-    new_writer().write(shard, shard.source)
+    new_writer().write(shard)
 """
 
 
@@ -126,10 +126,14 @@ def test_another_process_writes_the_same_shards_as_a_build(
 
 def test_a_shard_may_be_written_again_and_again(shards):
     writer = new_writer()
-    first = [writer.write(shard, shard.source) for shard in shards]
-    before = [path.read_bytes() for (path,) in first]
-    again = [writer.write(shard, shard.source) for shard in reversed(shards)]
-    assert [path.read_bytes() for (path,) in reversed(again)] == before
+    written = []
+    for _ in range(2):
+        for shard in shards:
+            writer.write(shard)
+        written.append([pathlib.Path(shard.path).read_bytes() for shard in shards])
+    assert written[0] == written[1]
+    folder = pathlib.Path(shards[0].path).parent
+    assert len(list(folder.iterdir())) == NUM_SHARDS
 
 
 def _touch(path):
@@ -154,7 +158,7 @@ def test_an_archive_that_changes_after_it_was_found_is_an_error(
 ):
     change(small_data.manual_dir / TRAINING.file_name)
     with pytest.raises(ArchiveError, match=f"{TRAINING.file_name}: {problem}"):
-        new_writer().write(shards[0], shards[0].source)
+        new_writer().write(shards[0])
 
 
 def test_other_bytes_where_an_image_was_are_an_error(shards, small_data, monkeypatch):
@@ -166,13 +170,13 @@ def test_other_bytes_where_an_image_was_are_an_error(shards, small_data, monkeyp
     monkeypatch.setattr(Files, "_change", lambda *_: None)
     shard = next(one for one in shards if one.entries[0].name.startswith(wnid))
     with pytest.raises(ArchiveError, match=f"no longer contains {wnid}"):
-        new_writer().write(shard, shard.source)
+        new_writer().write(shard)
 
 
 def test_each_image_is_reported_and_an_error_ends_the_shard(shards):
     shard = shards[0]
     reported: dict[str, bytes] = {}
-    new_writer().write(shard, shard.source, reported.__setitem__)
+    new_writer().write(shard, reported.__setitem__)
     images = Images(shard.source, shard.entries)
     assert reported == {image.name: image.data for image in images}
 
@@ -183,7 +187,7 @@ def test_each_image_is_reported_and_an_error_ends_the_shard(shards):
         raise Enough
 
     with pytest.raises(Enough):
-        new_writer().write(shard, shard.source, stop)
+        new_writer().write(shard, stop)
 
 
 def test_a_plan_for_other_records_is_an_error_that_tells_both(shards):
@@ -192,11 +196,11 @@ def test_a_plan_for_other_records_is_an_error_that_tells_both(shards):
     name = shard.entries[0].name
     told = f"to hold {name} in a record of {sizes[0]:,} bytes, but .* gave {name} in a"
     with pytest.raises(WriteError, match=told):
-        new_writer().write(shard, shard.source)
+        new_writer().write(shard)
 
 
 def test_a_folder_that_is_not_there_is_an_error_that_names_the_shard(shards):
     shard = dataclasses.replace(shards[0], path=f"{shards[0].path}.d/none/shard")
     with pytest.raises(WriteError, match="cannot be written") as caught:
-        new_writer().write(shard, shard.source)
+        new_writer().write(shard)
     assert caught.value.path == shard.path
