@@ -30,8 +30,7 @@ import tensorflow_datasets as tfds
 
 from benchmarks.make.archives import TRAINING_NAME, VALIDATION_NAME
 from benchmarks.make.photos import make_photos
-from benchmarks.measure.machine import machine_line
-from benchmarks.measure.tables import print_table
+from benchmarks.measure.runs import machine_line, print_table
 from imagenet2012_subset import SubsetConfig
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "examples"))
