@@ -1,24 +1,72 @@
-"""Saves the index of an archive, so that the next build need not walk it again."""
+"""Sources that index all their images, and save the index for the next build."""
 
 from __future__ import annotations
 
+import abc
 import contextlib
+import functools
 import hashlib
 import io
 import os
 import uuid
 import zipfile
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from absl import logging
 from etils import epath
 
-from imagenet2012_subset.sources.source import Entries, Index
+from imagenet2012_subset.sources.source import Entries, Index, Listing, Source
 from imagenet2012_subset.storage.files import FileTable
 from imagenet2012_subset.storage.paths import is_local
+from imagenet2012_subset.tfds_internals import tqdm
 
 _FORMAT = 3
 _COLUMNS = {"names": "S", "files": "i", "offsets": "i", "sizes": "i", "seals": "i"}
+
+
+class IndexedSource(Source):
+    """A source that finds all images before it looks up the first.
+
+    Attributes:
+      table: the files that contain them.
+    """
+
+    table: FileTable
+    _index_folder: epath.Path | None = None
+
+    @functools.cached_property
+    def index(self) -> Index:
+        """Everything that the source contains; finds it unless an index was saved.
+
+        Raises:
+          ArchiveError: as `listing`.
+        """
+        if saved := load(self._index_folder, self._index_name, self.table):
+            return saved
+        index = self._find_images()
+        save(self._index_folder, self._index_name, self.table, index)
+        return index
+
+    @abc.abstractmethod
+    def _find_images(self) -> Index:
+        """Finds everything that the source contains; raises as `listing`."""
+
+    @property
+    def _index_name(self) -> epath.Path:
+        return self.path
+
+    def listing(self) -> Listing:
+        return self.index.listing
+
+    def look_up(self, names: Sequence[str]) -> Entries:
+        return self.index.entries.named(names)
+
+    def _progress(self, what: str) -> Any:
+        """Returns a progress bar of the bytes of all files."""
+        total = int(self.table.sizes.sum())
+        return tqdm(total=total, desc=what, unit="B", unit_scale=True, leave=False)
 
 
 def folder_in(download_dir: epath.Path) -> epath.Path:

@@ -7,7 +7,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,26 +17,19 @@ from etils import epath
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
-from imagenet2012_subset.sources import index_cache
 from imagenet2012_subset.sources.example import RecordError, label_function
+from imagenet2012_subset.sources.index_cache import IndexedSource
 from imagenet2012_subset.sources.record_files import (
     DAMAGED,
     ArrayRecord,
     RecordFormat,
     TFRecord,
 )
-from imagenet2012_subset.sources.source import (
-    Entries,
-    Entry,
-    Found,
-    Index,
-    Listing,
-    Source,
-)
+from imagenet2012_subset.sources.source import Entries, Entry, Found, Index
 from imagenet2012_subset.storage.files import FileTable, cannot_open
 from imagenet2012_subset.storage.open import find_files, read_file
 from imagenet2012_subset.storage.paths import is_local
-from imagenet2012_subset.tfds_internals import ShardedFileTemplate, tqdm
+from imagenet2012_subset.tfds_internals import ShardedFileTemplate
 
 _DATASET = "imagenet2012"
 _VERSIONS = ("5.1.0", "5.0.0")
@@ -89,7 +82,7 @@ def find_prepared(
         yield Found(f"{_DATASET} in {path}", True, source)
 
 
-class PreparedImagenet(Source):
+class PreparedImagenet(IndexedSource):
     """The images of a split of `imagenet2012`, as TFDS prepared it."""
 
     stores_converted = True
@@ -148,10 +141,6 @@ class PreparedImagenet(Source):
         if given := split.get("filepathTemplate"):
             template = template.replace(template=given)
         self.table = self._find_shards(template)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves out the index: entries suffice to read images."""
-        return {k: v for k, v in self.__dict__.items() if k != "index"}
 
     def _check_features(self) -> None:
         path = self.path / "features.json"
@@ -212,28 +201,8 @@ class PreparedImagenet(Source):
             )
         return text
 
-    def listing(self) -> Listing:
-        return self.index.listing
-
-    def look_up(self, names: Sequence[str]) -> Entries:
-        return self.index.entries.named(names)
-
-    @functools.cached_property
-    def index(self) -> Index:
-        """All images of the split; walks its shards unless an index was saved.
-
-        Raises:
-          ArchiveError: as `listing`.
-        """
-        if saved := index_cache.load(self._index_folder, self._index_name, self.table):
-            return saved
-        with tqdm(
-            total=int(self.table.sizes.sum()),
-            desc=f"Locating images in {_DATASET} {self.split}",
-            unit="B",
-            unit_scale=True,
-            leave=False,
-        ) as bar:
+    def _find_images(self) -> Index:
+        with self._progress(f"Locating images in {_DATASET} {self.split}") as bar:
             label_of = label_function(self.original)
             shards = self._format.walk(self.table, label_of, bar.update)
         for path, length, shard in zip(
@@ -248,11 +217,9 @@ class PreparedImagenet(Source):
             list(itertools.chain.from_iterable(column))
             for column in zip(*shards, strict=True)
         )
-        index = Index(
+        return Index(
             Entries.from_columns(self.table, names, files, offsets, sizes, seals)
         )
-        index_cache.save(self._index_folder, self._index_name, self.table, index)
-        return index
 
     @property
     def _index_name(self) -> epath.Path:

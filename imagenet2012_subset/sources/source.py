@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
@@ -176,6 +177,16 @@ class Source(abc.ABC):
     path: epath.Path
     original: Original
     stores_converted: ClassVar[bool] = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out open files and indices: entries suffice to read images."""
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if not isinstance(
+                getattr(type(self), name, None), functools.cached_property
+            )
+        }
 
     @property
     @abc.abstractmethod

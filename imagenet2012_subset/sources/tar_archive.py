@@ -8,15 +8,14 @@ import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from etils import epath
 
 from imagenet2012_subset.errors import LEAVE_ALONE, SEE_DAMAGE, ArchiveError, counted
 from imagenet2012_subset.imagenet.names import mismatched_wnid, parse_path, parse_paths
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
-from imagenet2012_subset.sources import index_cache
-from imagenet2012_subset.sources.source import Entries, Entry, Index, Listing, Source
+from imagenet2012_subset.sources.index_cache import IndexedSource, index_path
+from imagenet2012_subset.sources.source import Entries, Entry, Index
 from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
 from imagenet2012_subset.storage.in_step import OnProgress
 from imagenet2012_subset.storage.open import find_files, open_files
@@ -33,7 +32,6 @@ from imagenet2012_subset.tar.headers import (
     size_field,
 )
 from imagenet2012_subset.tar.walk import TarWalk, walk_nested
-from imagenet2012_subset.tfds_internals import tqdm
 
 _HASH_BYTES = 8 << 20
 _MAX_OTHERS = 5
@@ -69,7 +67,7 @@ _WRONG_INDEX = (
 seal = zlib.crc32
 
 
-class TarArchive(Source):
+class TarArchive(IndexedSource):
     """The published archive of a split, or one that was made again."""
 
     def __init__(
@@ -92,10 +90,6 @@ class TarArchive(Source):
         self.original = original
         self.table = self._find_table()
         self._index_folder = index_folder
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves out open files and the index: entries suffice to read images."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("files", "index")}
 
     def _find_table(self) -> FileTable:
         return find_files([str(self.path)])
@@ -128,29 +122,20 @@ class TarArchive(Source):
             f"{remarks}"
         )
 
-    def listing(self) -> Listing:
-        return self.index.listing
-
-    @functools.cached_property
-    def index(self) -> Index:
-        """Everything that the archive contains; walks it unless an index was saved.
-
-        Raises:
-          ArchiveError: as `listing`.
-        """
-        if saved := index_cache.load(self._index_folder, self.path, self.table):
-            return saved
+    def _find_images(self) -> Index:
         try:
-            with self._progress("Locating images in") as bar:
-                index = make_index(self.files, self._walk(bar.update))
+            with self._progress(f"Locating images in {self.path.name}") as bar:
+                return make_index(self.files, self._walk(bar.update))
         except DamagedTarError as error:
             raise self._explained(error) from error
-        index_cache.save(self._index_folder, self.path, self.table, index)
-        return index
 
     def _walk(self, on_progress: OnProgress) -> list[TarWalk]:
         whole = Tar("the archive", 0, 0, self._num_bytes)
-        return walk_nested(self.files, whole, _is_synset_tar, on_progress)
+
+        def is_tar(name: bytes) -> bool:
+            return not is_hidden(name)
+
+        return walk_nested(self.files, whole, is_tar, on_progress)
 
     def _explained(self, error: DamagedTarError) -> ArchiveError:
         """Returns the error with a remedy that fits this archive."""
@@ -175,9 +160,6 @@ class TarArchive(Source):
     @property
     def _if_damaged(self) -> str:
         return SEE_DAMAGE
-
-    def look_up(self, names: Sequence[str]) -> Entries:
-        return self.index.entries.named(names)
 
     def read_images(self, entries: Entries) -> Iterator[bytes]:
         # The header is read together with its image, so that a wrong index or a changed
@@ -213,26 +195,23 @@ class TarArchive(Source):
     def _is_another(self, entry: Entry) -> ArchiveError:
         what = f"{entry.name} at byte {entry.offset:,}"
         if self._index_folder:
-            index = index_cache.index_path(self._index_folder, self.path)
+            index = index_path(self._index_folder, self.path)
             if index.exists() and self._find_table().same_versions(self.table):
                 remedy = _WRONG_INDEX.format(index=index)
                 return ArchiveError(entry.path, f"does not contain {what}", remedy)
         return ArchiveError(entry.path, f"no longer contains {what}", _CHANGED)
 
     def where(self, entry: Entry) -> str:
-        with open_files(FileTable((entry.path,), *self._version(entry))) as files:
-            members = list(_members_at(files, entry._replace(file=0)))
-        name = members[-1].name if members and members[-1].name else entry.name.encode()
+        file = self.table.paths.index(entry.path)
+        name = entry.name.encode()
+        for member in _members_at(self.files, entry._replace(file=file)):
+            name = member.name or name
         return f"{name.decode(errors='replace')} at byte {entry.offset:,}"
-
-    def _version(self, entry: Entry) -> tuple[Any, Any]:
-        at = [self.table.paths.index(entry.path)]
-        return self.table.sizes[at], self.table.changed_ns[at]
 
     def sha256(self) -> str | None:
         digest = hashlib.sha256()
         files = self.files.sequential()
-        with self._progress("sha256") as bar:
+        with self._progress(f"sha256 {self.path.name}") as bar:
             for start in range(0, self._num_bytes, _HASH_BYTES):
                 size = min(_HASH_BYTES, self._num_bytes - start)
                 digest.update(files.read(0, start, size))
@@ -246,56 +225,40 @@ class TarArchive(Source):
             self._if_damaged,
         )
 
-    def _progress(self, what: str) -> Any:
-        return tqdm(
-            total=self._num_bytes,
-            desc=f"{what} {self.path.name}",
-            unit="B",
-            unit_scale=True,
-            leave=False,
-        )
-
 
 def make_index(files: Files, walks: Sequence[TarWalk]) -> Index:
     """Sorts the members of tars into images and other files.
 
-    Folders do not matter, so an archive that was made again from extracted images is as
-    good as the original.
-
-    Args:
-      files: the files that were walked.
-      walks: what the walks found, in source order.
+    Folders do not matter: an archive made again from extracted images is as good as the
+    original.
 
     Raises:
       ArchiveError: if a wnid was appended to an image's name that it does not have.
     """
     names: list[bytes] = []
-    columns: dict[str, list[int]] = {
-        key: [] for key in ("files", "offsets", "sizes", "seals")
-    }
+    files_of: list[int] = []
+    offsets: list[int] = []
+    sizes: list[int] = []
+    seals: list[int] = []
     others: list[bytes] = []
     for walk in walks:
-        members = walk.members
-        images, appended = parse_paths(members.names)
+        file = walk.tar.file
+        images, appended = parse_paths(walk.members.names)
         for image, wnid in appended:
-            _check_appended(files.path(walk.tar.file), image.decode(), wnid.decode())
-        kept = [
-            i
-            for i, (image, member) in enumerate(zip(images, members.names, strict=True))
-            if image and not is_hidden(member)
-        ]
-        if len(kept) < len(images):
-            dropped = set(range(len(images))).difference(kept)
-            others += [members.names[i] for i in sorted(dropped)]
-        walk_names = [name for i in kept if (name := images[i])]
-        names += walk_names
-        columns["files"] += [walk.tar.file] * len(kept)
-        columns["offsets"] += [members.offsets[i] for i in kept]
-        columns["sizes"] += [members.sizes[i] for i in kept]
-        crcs = [members.header_crcs[i] for i in kept]
-        columns["seals"] += map(seal, walk_names, crcs)
+            _check_appended(files.path(file), image.decode(), wnid.decode())
+        for name, member, offset, size, header_crc in zip(
+            images, *walk.members, strict=True
+        ):
+            if name is None or is_hidden(member):
+                others.append(member)
+                continue
+            names.append(name)
+            files_of.append(file)
+            offsets.append(offset)
+            sizes.append(size)
+            seals.append(seal(name, header_crc))
     return Index(
-        Entries.from_columns(files.table, names, **columns),
+        Entries.from_columns(files.table, names, files_of, offsets, sizes, seals),
         len(others),
         tuple(name.decode(errors="replace") for name in others[:_MAX_OTHERS]),
         _remarks(files, walks),
@@ -380,7 +343,3 @@ def _check_appended(path: str, name: str, appended: str) -> None:
 def _image_name(path: bytes) -> bytes | None:
     parsed = parse_path(path)
     return parsed.name if parsed else None
-
-
-def _is_synset_tar(name: bytes) -> bool:
-    return not is_hidden(name)
