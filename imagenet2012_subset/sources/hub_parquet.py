@@ -3,40 +3,41 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import glob
 import itertools
 import os
 import re
+import threading
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from etils import epath
 
 from imagenet2012_subset.errors import (
+    LEAVE_ALONE,
     ArchiveError,
     ManualDirError,
     WriteError,
     counted,
+    first_line,
     first_of,
     install,
 )
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, Original
-from imagenet2012_subset.sources.source import Entries, Entry, Listing, Source
-from imagenet2012_subset.storage.files import Files, Range, read_in_order
+from imagenet2012_subset.sources.example import LabelOf, label_function
+from imagenet2012_subset.sources.index_cache import IndexedSource
+from imagenet2012_subset.sources.source import Entries, Entry, Index
+from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
 from imagenet2012_subset.storage.folders import entries_of, in_threads
 from imagenet2012_subset.storage.open import find_files
-from imagenet2012_subset.storage.parquet import (
-    batches_with,
-    column_bytes,
-    open_parquet,
-)
 from imagenet2012_subset.storage.paths import dangling_link, free_bytes
-from imagenet2012_subset.storage.spool import Spool
 from imagenet2012_subset.tfds_internals import tqdm
 
 _FILE_NAME = re.compile(r"(train|validation)-\d{5}-of-(\d{5})\.parquet", re.ASCII)
@@ -48,6 +49,7 @@ _GLANCE = 4096
 
 # Each decodes a row group at a time: 100 images, some 30 MB of memory.
 _THREADS = 8
+_BATCH_ROWS = 128
 
 _NAME_COLUMNS = ["image.path", "label"]
 _COLUMNS = ["image.bytes", *_NAME_COLUMNS]
@@ -87,24 +89,12 @@ def _split(original: Original) -> str:
     return "train" if original == TRAINING else "validation"
 
 
-class _Index(NamedTuple):
-    """What a split consists of.
-
-    Attributes:
-      entries: all rows.
-      mean_bytes: float64, shape (m,): the mean length of an image in each file.
-    """
-
-    entries: Entries
-    mean_bytes: npt.NDArray[np.float64]
-
-
-class HubParquet(Source):
+class HubParquet(IndexedSource):
     """The images of a split, in the order of the files and their rows.
 
     pyarrow decodes a row group whole, so images cannot be read at random: `stage`
     copies them into one file, where they can. Before that, the offset of an entry is
-    the number of its row, counted from 0, and its size is unknown.
+    the number of its row, counted from 0, and its size the average in its file.
     """
 
     def __init__(self, paths: Sequence[str], original: Original):
@@ -124,10 +114,6 @@ class HubParquet(Source):
         self._ensure_complete(paths)
         self.table = find_files(paths)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves out the index: staged entries suffice to read images."""
-        return {k: v for k, v in self.__dict__.items() if k != "_index"}
-
     @property
     def form(self) -> str:
         return f"{counted(len(self.table), 'parquet file')} of the Hugging Face hub"
@@ -141,27 +127,17 @@ class HubParquet(Source):
 
     def describe(self) -> str:
         files = counted(len(self.table), "parquet file")
-        return f"it has {files} with {counted(len(self._index.entries), 'image')}"
-
-    def listing(self) -> Listing:
-        return Listing(self._index.entries.names)
-
-    def look_up(self, wanted: Sequence[str]) -> Entries:
-        entries = self._index.entries
-        encoded = {name.encode("ascii") for name in wanted}
-        return entries.take(
-            [i for i, name in enumerate(entries.names.tolist()) if name in encoded]
-        )
+        return f"it has {files} with {counted(len(self.index.entries), 'image')}"
 
     def stage(self, entries: Entries, directory: epath.Path) -> Entries:
         """Copies the images into one file in the directory.
 
         Raises:
-          WriteError: if space is short, before any image is read; or if the copy cannot
-            be written.
+          WriteError: if there is not enough space, before any image is read; or if the
+            copy cannot be written.
           ArchiveError: if a file cannot be read, or changed since its names were read.
         """
-        self._ensure_space(entries, directory)
+        _ensure_space(entries, directory)
         split = _split(self.original)
         used = np.unique(entries.files)
         per_file = [np.flatnonzero(entries.files == file) for file in used]
@@ -216,45 +192,44 @@ class HubParquet(Source):
     def _in_row(self, path: str, row: int, problem: str) -> ArchiveError:
         return ArchiveError(path, f"row {row:,} {problem}", self.remedy)
 
-    @functools.cached_property
-    def _index(self) -> _Index:
+    def _find_images(self) -> Index:
         found = in_threads(self._read_names, range(len(self.table)), at_a_time=1)
         counts = [len(image_names) for image_names, _ in found]
-        entries = Entries(
-            self.table,
-            np.array([name for file_names, _ in found for name in file_names], "S"),
-            np.repeat(np.arange(len(counts), dtype=np.int32), counts),
-            np.array([row for count in counts for row in range(count)], np.int64),
-            np.zeros(sum(counts), np.int64),
-            np.full(sum(counts), _NOT_STAGED, np.int64),
+        averages = [num_bytes // max(1, len(names)) for names, num_bytes in found]
+        return Index(
+            Entries(
+                self.table,
+                np.array([name for file_names, _ in found for name in file_names], "S"),
+                np.repeat(np.arange(len(counts), dtype=np.int32), counts),
+                np.array([row for count in counts for row in range(count)], np.int64),
+                np.repeat(np.array(averages, np.int64), counts),
+                np.full(sum(counts), _NOT_STAGED, np.int64),
+            )
         )
-        totals = np.array([num_bytes for _, num_bytes in found])
-        return _Index(entries, totals / np.maximum(counts, 1))
 
     def _read_names(self, file: int) -> tuple[list[bytes], int]:
         """Returns the name of the image in each row, and the length of all images."""
         table = self.table.take(np.array([file]))
-        is_training = self.original == TRAINING
-        wnid_of = names.training_wnid if is_training else _validation_wnid
+        label_of = label_function(self.original)
         found: list[bytes] = []
-        with open_parquet(table, _COLUMNS, self.remedy) as parquet:
+        with self._open(table) as parquet:
             for batch in parquet.iter_batches(columns=_NAME_COLUMNS, use_threads=False):
                 labels = batch.column("label").to_pylist()
                 for path, label in zip(_paths(batch), labels, strict=True):
                     try:
-                        found.append(_verified_name(path, label, wnid_of))
+                        found.append(_verified_name(path, label, label_of))
                     except ValueError as error:
                         row = len(found)
                         raise self._in_row(table.paths[0], row, str(error)) from error
-            return found, column_bytes(parquet, "image.bytes")
+            return found, _image_bytes(parquet)
 
     def _copy(self, spool: Spool, entries: Entries) -> npt.NDArray[np.int64]:
         """Copies images of one file; returns offsets, sizes, seals: shape (3, n)."""
         (path,) = entries.table.paths
         columns = np.empty((3, len(entries)), np.int64)
         index_of_row = {row: i for i, row in enumerate(entries.offsets.tolist())}
-        with open_parquet(entries.table, _COLUMNS, self.remedy) as parquet:
-            for first_row, batch in batches_with([*index_of_row], parquet, ["image"]):
+        with self._open(entries.table) as parquet:
+            for first_row, batch in _image_batches(parquet, [*index_of_row]):
                 paths, images = _paths(batch), _field(batch, "bytes")
                 for at in range(len(batch)):
                     row = first_row + at
@@ -296,24 +271,136 @@ class HubParquet(Source):
             if target := dangling_link(epath.Path(path)):
                 raise ArchiveError(path, f"is a broken link to {target}", self.remedy)
 
-    def _ensure_space(self, entries: Entries, directory: epath.Path) -> None:
-        """Checks that there is space for the images and for the dataset.
+    @contextlib.contextmanager
+    def _open(self, table: FileTable) -> Iterator[Any]:
+        """Opens the only file of a table as a `pyarrow.parquet.ParquetFile`.
 
         Raises:
-          WriteError: if there is not.
+          ArchiveError: if it cannot be opened, changed, or has other columns; also in
+            place of any error of pyarrow's while it is open.
         """
-        means = dict(zip(self.table.paths, self._index.mean_bytes, strict=True))
-        counts = np.bincount(entries.files, minlength=len(entries.table))
-        image_bytes = [means[path] for path in entries.table.paths] @ counts
-        needed = 2 * int(image_bytes)
-        free = free_bytes(directory)
-        if free is not None and free < needed:
-            raise WriteError(
-                directory,
-                f"has {free:,} bytes free, but a copy of the images and the dataset "
-                f"take about {needed:,}",
-                f"Free {needed - free:,} bytes, or give another data_dir",
-            )
+        import pyarrow
+        from pyarrow import parquet
+
+        (path,) = table.paths
+        if not find_files([path]).same_versions(table):
+            problem = "was written to or replaced while it was in use"
+            raise ArchiveError(path, problem, f"Find out why; {LEAVE_ALONE}")
+        try:
+            with parquet.ParquetFile(path) as file:
+                present = [column.path for column in file.schema]
+                if not set(_COLUMNS) <= set(present):
+                    expected = ", ".join(_COLUMNS)
+                    problem = f"has the columns {', '.join(present)}, not {expected}"
+                    raise ArchiveError(path, problem, self.remedy)
+                yield file
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+            problem = f"is cut off, damaged or not a parquet file ({first_line(error)})"
+            raise ArchiveError(path, problem, self.remedy) from error
+
+
+class Spool:
+    """A new file to which threads append; an exception removes it."""
+
+    def __init__(self, path: str):
+        self.path = path
+        self._lock = threading.Lock()
+        self._end = 0
+        self._stopped = False
+
+    def __enter__(self) -> Spool:
+        try:
+            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        os.close(self._fd)
+        if error:
+            os.unlink(self.path)
+
+    def stop(self) -> None:
+        """Makes each later call of `append` raise an error, to end other threads."""
+        self._stopped = True
+
+    def append(self, data: Any) -> int:
+        """Writes a buffer, and returns the offset of its first byte.
+
+        Raises:
+          WriteError: if the disk is full or fails.
+          RuntimeError: after `stop`.
+        """
+        if self._stopped:
+            raise RuntimeError(f"{self.path} is no longer written")
+        rest = memoryview(data)
+        with self._lock:
+            start = at = self._end
+            self._end += len(rest)
+        try:
+            while rest:
+                written = os.pwrite(self._fd, rest, at)
+                rest, at = rest[written:], at + written
+        except OSError as error:
+            raise self._unwritable(error) from error
+        return start
+
+    def _unwritable(self, error: OSError) -> WriteError:
+        return WriteError(
+            self.path,
+            f"cannot be written ({error.strerror or error})",
+            "Check that the disk has space and that data_dir is writable",
+        )
+
+
+def _image_batches(file: Any, rows: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    """Reads the images of the row groups that contain these rows, in file order.
+
+    pyarrow reads and decodes a whole row group, even if only a few rows are needed.
+
+    Yields:
+      The number of a row, and a `pyarrow.RecordBatch` that starts with this row.
+    """
+    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+    starts = np.cumsum([0, *(group.num_rows for group in groups)])
+    for number in np.unique(np.searchsorted(starts, rows, side="right") - 1).tolist():
+        first_row = int(starts[number])
+        for batch in file.iter_batches(
+            _BATCH_ROWS, row_groups=[number], columns=["image"], use_threads=False
+        ):
+            yield first_row, batch
+            first_row += len(batch)
+
+
+def _image_bytes(file: Any) -> int:
+    """Returns the length in bytes of all images in a file."""
+    column = [column.path for column in file.schema].index("image.bytes")
+    return sum(
+        file.metadata.row_group(i).column(column).total_uncompressed_size
+        for i in range(file.metadata.num_row_groups)
+    )
+
+
+def _ensure_space(entries: Entries, directory: epath.Path) -> None:
+    """Checks that there is space for a copy of the images and for the dataset.
+
+    Raises:
+      WriteError: if there is not.
+    """
+    needed = 2 * int(entries.sizes.sum())
+    free = free_bytes(directory)
+    if free is not None and free < needed:
+        raise WriteError(
+            directory,
+            f"has {free:,} bytes free, but a copy of the images and the dataset take "
+            f"about {needed:,}",
+            f"Free {needed - free:,} bytes, or give another data_dir",
+        )
 
 
 def _ensure_pyarrow(folder: epath.Path) -> None:
@@ -339,35 +426,27 @@ def _paths(batch: Any) -> list[bytes | None]:
     return _field(batch, "path").cast("binary").to_pylist()
 
 
-def _verified_name(
-    path: bytes | None, label: Any, wnid_of: Callable[[str], str | None]
-) -> bytes:
+def _verified_name(path: bytes | None, label: Any, label_of: LabelOf) -> bytes:
     """Returns what ImageNet calls the image of a row.
 
     Raises:
-      ValueError: if path and label are not those of an image to which `wnid_of` gives a
-        class; it continues the sentence "row 5 ...".
+      ValueError: if it is not an image to which `label_of` gives this label; continues
+        the sentence "row 5 ...".
     """
     if path is None:
         raise ValueError("has no path")
     shown = path.decode(errors="replace")
     image = names.parse_path(path)
-    wnid = wnid_of(image.name.decode()) if image else None
-    if not image or not wnid:
+    expected = label_of(image.name) if image else None
+    if image is None or expected is None:
         raise ValueError(f"has the path {shown}, which names no image of this split")
-    if image.appended and image.appended.decode() != wnid:
-        raise ValueError(f"has the path {shown}, but the image belongs to {wnid}")
     wnids = names.wnids()
-    is_known = isinstance(label, int) and 0 <= label < len(wnids)
-    if not is_known or wnids[label] != wnid:
+    if image.appended and image.appended.decode() != wnids[expected]:
+        raise ValueError(
+            f"has the path {shown}, but the image belongs to {wnids[expected]}"
+        )
+    if not isinstance(label, int) or label != expected:
+        is_known = isinstance(label, int) and 0 <= label < len(wnids)
         of = f", which is {wnids[label]}" if is_known else ""
         raise ValueError(f"has the path {shown}, but the label {label}{of}")
     return image.name
-
-
-def _validation_wnid(name: str) -> str | None:
-    """Returns the class of a validation image; None for any other name."""
-    number = names.validation_number(name)
-    if number and number <= names.NUM_VALIDATION_IMAGES:
-        return names.validation_wnids()[number - 1]
-    return None

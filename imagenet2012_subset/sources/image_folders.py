@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import functools
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from absl import logging
@@ -26,7 +25,7 @@ from imagenet2012_subset.storage.folders import (
     list_folders,
     statuses,
 )
-from imagenet2012_subset.storage.paths import dangling_link
+from imagenet2012_subset.storage.paths import dangling_link, with_content
 
 _MAX_OTHERS = 5
 _EXTRACT = "Extract it again from the original archive"
@@ -73,12 +72,11 @@ def layouts_of(folder: str) -> list[Layout]:
     ]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Listed:
-    """All images in the folders, as columns: their names, and the index of a layout."""
+class _Listed(NamedTuple):
+    """All files in the folders: images with their layouts, and other names."""
 
     names: list[bytes]
-    layouts: list[int]
+    layouts: list[Layout]
     others: list[str]
 
 
@@ -98,16 +96,10 @@ class ImageFolders(Source):
           original: the published archive that was extracted.
         """
         folders = list(dict.fromkeys(layout.folder for layout in layouts))
-        every = [layout for folder in folders for layout in layouts_of(folder)]
         self.path = epath.Path(folders[0])
         self.original = original
         self._expected = tuple(layouts)
-        self._layouts = tuple(dict.fromkeys([*layouts, *every]))
         self._folders = folders
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leaves out the listing: entries suffice to read images."""
-        return {k: v for k, v in self.__dict__.items() if k != "_listed"}
 
     @property
     def form(self) -> str:
@@ -143,11 +135,7 @@ class ImageFolders(Source):
         known = set(wanted)
         if self.original == TRAINING:
             found = self._found(
-                [
-                    (name, layout)
-                    for name in sorted(known)
-                    for layout in range(len(self._expected))
-                ]
+                [(name, layout) for name in sorted(known) for layout in self._expected]
             )
             present = {name for name, _, _ in found}
             if missing := known.difference(present):
@@ -160,26 +148,25 @@ class ImageFolders(Source):
         _warn_of_other_sizes(self.path, self.original, entries)
         return entries
 
-    def _listed_of(self, wanted: set[str]) -> list[tuple[str, int]]:
-        """Returns the wanted images that exist, each with the index of its layout."""
-        listed = self._listed
-        rows = zip(listed.names, listed.layouts, strict=True)
-        return sorted(
-            (text, layout) for name, layout in rows if (text := name.decode()) in wanted
-        )
+    def _listed_of(self, wanted: set[str]) -> list[tuple[str, Layout]]:
+        """Returns the wanted images that exist, each with its layout."""
+        images = map(bytes.decode, self._listed.names)
+        rows = zip(images, self._listed.layouts, strict=True)
+        return [(name, layout) for name, layout in rows if name in wanted]
 
     def _found(
-        self, candidates: Sequence[tuple[str, int]]
+        self, candidates: Sequence[tuple[str, Layout]]
     ) -> list[tuple[str, str, Status]]:
         """Returns name, path and status of each candidate that exists."""
-        paths = [self._layouts[layout].path(name) for name, layout in candidates]
-        return [
-            (name, path, status)
-            for (name, _), path, result in zip(
-                candidates, paths, statuses(paths), strict=True
-            )
-            if (status := _usable(path, result))
-        ]
+        paths = [layout.path(name) for name, layout in candidates]
+        found = []
+        for (name, _), path, result in zip(
+            candidates, paths, statuses(paths), strict=True
+        ):
+            if not isinstance(result, OSError) or result.errno not in _NOT_THERE:
+                status = with_content(path, result, "an image", _EXTRACT)
+                found.append((name, path, status))
+        return found
 
     def read_images(self, entries: Entries) -> Iterator[bytes]:
         ranges = [Range(entry.file, 0, entry.size) for entry in entries]
@@ -202,11 +189,15 @@ class ImageFolders(Source):
         tops = _list(self._folders)
         for folder, top in zip(self._folders, tops, strict=True):
             self._sort(listed, folder, None, top)
-            folders = map(os.fsdecode, top.folders)
-            wnids = [name for name in folders if names.is_wnid(name)]
+            wnids = [*filter(names.is_wnid, map(os.fsdecode, top.folders))]
             below = [os.path.join(folder, wnid) for wnid in wnids]
             for name in top.links:
-                _refuse_loop(_path(folder, None, name))
+                if leads_upwards(path := _path(folder, None, name)):
+                    raise ArchiveError(
+                        path,
+                        "is a link to the folder that contains it, or to one above",
+                        "Remove it, or point it to the images",
+                    )
             for wnid, contents in zip(wnids, _list(below), strict=True):
                 self._sort(listed, folder, wnid, contents)
         return listed
@@ -225,7 +216,7 @@ class ImageFolders(Source):
             if names.parse_path(name) or names.is_wnid(os.fsdecode(name)):
                 raise _broken_link(_path(folder, wnid, name))
         layout_of = {
-            appended: self._layouts.index(Layout(folder, wnid is not None, appended))
+            appended: Layout(folder, wnid is not None, appended)
             for appended in (False, True)
         }
         for file_name in contents.files:
@@ -281,15 +272,6 @@ def _broken_link(path: str) -> ArchiveError:
     )
 
 
-def _refuse_loop(path: str) -> None:
-    if leads_upwards(path):
-        raise ArchiveError(
-            path,
-            "is a link to the folder that contains it, or to one above",
-            "Remove it, or point it to the images",
-        )
-
-
 def _warn_of_other_sizes(path: epath.Path, original: Original, found: Entries) -> None:
     """Warns of images that seem to have been resized or encoded again.
 
@@ -313,28 +295,6 @@ def _warn_of_other_sizes(path: epath.Path, original: Original, found: Entries) -
             f"{average:,.0f}",
             f"{usual:,.0f}",
         )
-
-
-def _usable(path: str, result: Status | OSError) -> Status | None:
-    """Returns the status of a file that may be an image; None if it does not exist.
-
-    Raises:
-      ArchiveError: if it exists, but cannot be an image.
-    """
-    if isinstance(result, OSError):
-        if result.errno in _NOT_THERE:
-            return None
-        reason = result.strerror or result
-        raise ArchiveError(
-            path,
-            f"cannot be looked up ({reason})",
-            "Check that it is a file that the user who builds the dataset may read",
-        ) from result
-    if result.what:
-        raise ArchiveError(path, f"is {result.what}, not an image", _EXTRACT)
-    if not result.size:
-        raise ArchiveError(path, "is empty", _EXTRACT)
-    return result
 
 
 def _entries(found: Sequence[tuple[str, str, Status]]) -> Entries:

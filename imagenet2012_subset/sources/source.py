@@ -180,13 +180,11 @@ class Source(abc.ABC):
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out open files and indices: entries suffice to read images."""
-        return {
-            name: value
-            for name, value in self.__dict__.items()
-            if not isinstance(
-                getattr(type(self), name, None), functools.cached_property
-            )
-        }
+        state = dict(self.__dict__)
+        for name in self.__dict__:
+            if isinstance(getattr(type(self), name, None), functools.cached_property):
+                del state[name]
+        return state
 
     @property
     @abc.abstractmethod

@@ -21,7 +21,7 @@ from imagenet2012_subset.storage.folders import (
     statuses,
 )
 from imagenet2012_subset.storage.in_step import OnProgress
-from imagenet2012_subset.storage.paths import dangling_link
+from imagenet2012_subset.storage.paths import dangling_link, with_content
 from imagenet2012_subset.tar.headers import DamagedTarError, Tar
 from imagenet2012_subset.tar.walk import TarWalk, walk_tars
 
@@ -43,11 +43,9 @@ class SynsetTars(TarArchive):
         return FileTable.of(paths, found)
 
     def _walk(self, on_progress: OnProgress) -> list[TarWalk]:
-        sizes = self.table.sizes.tolist()
-        file_names = map(os.path.basename, self.table.paths)
         tars = [
-            Tar(n, i, 0, size)
-            for i, (n, size) in enumerate(zip(file_names, sizes, strict=True))
+            Tar(os.path.basename(path), file, 0, self.files.size(file))
+            for file, path in enumerate(self.table.paths)
         ]
         return walk_tars(self.files, tars, on_progress)
 
@@ -102,14 +100,7 @@ def _present_wnids(folder: epath.Path) -> Sequence[str]:
 
 def _checked(path: str, status: Status | OSError) -> Status:
     remedy = f"Extract this tar again from {TRAINING.file_name}"
-    if isinstance(status, OSError):
-        if target := dangling_link(epath.Path(path)):
-            problem = f"is a broken link to {target}"
-            raise ArchiveError(path, problem, remedy) from status
-        reason = status.strerror or status
-        raise ArchiveError(path, f"cannot be looked up ({reason})", remedy) from status
-    if status.what:
-        raise ArchiveError(path, f"is {status.what}, not a tar", remedy)
-    if not status.size:
-        raise ArchiveError(path, "is empty", remedy)
-    return status
+    is_error = isinstance(status, OSError)
+    if is_error and (target := dangling_link(epath.Path(path))):
+        raise ArchiveError(path, f"is a broken link to {target}", remedy)
+    return with_content(path, status, "a tar", remedy)

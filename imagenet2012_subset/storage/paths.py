@@ -9,8 +9,8 @@ import urllib.request
 
 from etils import epath
 
-from imagenet2012_subset.errors import ManualDirError
-from imagenet2012_subset.storage.folders import status
+from imagenet2012_subset.errors import ArchiveError, ManualDirError
+from imagenet2012_subset.storage.folders import Status, status
 
 
 def is_local(path: epath.PathLike) -> bool:
@@ -67,3 +67,30 @@ def irregular(path: epath.Path) -> str | None:
 def free_bytes(folder: epath.Path) -> int | None:
     """Returns the free space on the disk of a folder; None for remote storage."""
     return shutil.disk_usage(folder).free if is_local(folder) else None
+
+
+def with_content(
+    path: str, found: Status | OSError, expected: str, remedy: str
+) -> Status:
+    """Returns the status of a file that is not empty.
+
+    Args:
+      path: the file.
+      found: the result of looking it up.
+      expected: what it should be, such as `a tar`.
+      remedy: what to do if it is something else.
+
+    Raises:
+      ArchiveError: if it cannot be looked up, is not a regular file, or is empty.
+    """
+    if isinstance(found, OSError):
+        raise ArchiveError(
+            path,
+            f"cannot be looked up ({found.strerror or found})",
+            "Check that it is a file that the user who builds the dataset may read",
+        ) from found
+    if found.what:
+        raise ArchiveError(path, f"is {found.what}, not {expected}", remedy)
+    if not found.size:
+        raise ArchiveError(path, "is empty", remedy)
+    return found

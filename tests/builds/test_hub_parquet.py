@@ -19,9 +19,12 @@ from imagenet2012_subset import ArchiveError, ManualDirError, WriteError
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING
 from imagenet2012_subset.sources import hub_parquet
-from imagenet2012_subset.sources.hub_parquet import HubParquet, find_parquet_files
+from imagenet2012_subset.sources.hub_parquet import (
+    HubParquet,
+    Spool,
+    find_parquet_files,
+)
 from imagenet2012_subset.storage.open import find_files
-from imagenet2012_subset.storage.spool import Spool
 from tests.shared import faults, forms
 
 
@@ -161,7 +164,7 @@ def test_row_groups_are_decoded_in_several_batches(rule, hub, monkeypatch, num_r
         table = parquet.read_table(path)
         parquet.write_table(table, path, row_group_size=4)
         assert parquet.read_metadata(path).num_row_groups == 1
-    monkeypatch.setattr("imagenet2012_subset.storage.parquet._BATCH_ROWS", num_rows)
+    monkeypatch.setattr(hub_parquet, "_BATCH_ROWS", num_rows)
     rule.builds(manual_dir=hub)
 
 
