@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
 import hashlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from etils import epath
 
-from imagenet2012_subset.check.images import BATCH, StrictDecoder, staged_parts
+from imagenet2012_subset.check.images import staged_parts, strict_defects
 from imagenet2012_subset.check.report import BUILD_AGAIN, Problems, Report
-from imagenet2012_subset.errors import (
-    DatasetError,
-    SubsetListError,
-    counted,
-    first_of,
-)
+from imagenet2012_subset.errors import DatasetError, SubsetListError, counted, first_of
 from imagenet2012_subset.imagenet import jpeg, names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
 from imagenet2012_subset.output import progress_bar
@@ -48,7 +42,7 @@ _MAX_LIST_BYTES = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Expected:
+class _Expected:
     """The images that a dataset should contain.
 
     Attributes:
@@ -63,48 +57,45 @@ class Expected:
     training_sha256: str | None
     num_validation: int
     is_number_known: bool
-    max_examples: int | None = None
+    max_examples: int | None
+
+    @classmethod
+    def of(
+        cls,
+        dataset: PreparedDataset,
+        listed: Sequence[str] | None,
+        num_validation: int | None,
+        lists_in: Iterable[epath.Path],
+    ) -> _Expected:
+        """Determines what a dataset should contain, without downloading anything.
+
+        What the user gives comes first, then what the dataset records. But what it
+        records does not count for a published config.
+        """
+        recorded = Provenance.of(dataset)
+        sha256 = PUBLISHED_FINGERPRINTS.get(dataset.info.config_name)
+        if sha256:
+            num_validation = num_validation or names.NUM_VALIDATION_IMAGES
+            max_examples = _common_number(recorded.num_examples, num_validation)
+        else:
+            sha256 = recorded.names_sha256
+            num_validation = num_validation or _valid(recorded.validation_images)
+            max_examples = _valid(recorded.max_examples, most=TRAINING.num_images)
+        if listed is None and sha256 is not None:
+            listed = _find_list(sha256, lists_in)
+        return cls(
+            listed,
+            sha256,
+            num_validation or names.NUM_VALIDATION_IMAGES,
+            is_number_known=num_validation is not None,
+            max_examples=max_examples,
+        )
 
     def names_of(self, split: str) -> Sequence[str] | None:
         """Returns the names of a split's images; None if they are not available."""
         if split == "train":
             return self.training
         return [names.validation_name(n) for n in range(1, self.num_validation + 1)]
-
-
-def expected_of(
-    dataset: PreparedDataset,
-    listed: Sequence[str] | None = None,
-    num_validation: int | None = None,
-    lists_in: Iterable[epath.Path] = (),
-) -> Expected:
-    """Determines what a dataset should contain, without downloading anything.
-
-    Args:
-      dataset: the dataset. What it records does not count for a published config.
-      listed: the names of its training images, if the user gives them.
-      num_validation: how many validation images it should contain, if the user gives
-        this; otherwise as many as the dataset records, or else all 50,000.
-      lists_in: directories that may contain its list in a file named `*.txt`.
-    """
-    recorded = Provenance.of(dataset)
-    published = PUBLISHED_FINGERPRINTS.get(dataset.info.config_name)
-    if published:
-        num_validation = num_validation or names.NUM_VALIDATION_IMAGES
-        max_examples = _common_number(recorded.num_examples, num_validation)
-    else:
-        num_validation = num_validation or _valid(recorded.validation_images)
-        max_examples = _valid(recorded.max_examples, most=TRAINING.num_images)
-    sha256 = published or recorded.names_sha256
-    if listed is None and sha256 is not None:
-        listed = _find_list(sha256, lists_in)
-    return Expected(
-        listed,
-        sha256,
-        num_validation or names.NUM_VALIDATION_IMAGES,
-        is_number_known=num_validation is not None,
-        max_examples=max_examples,
-    )
 
 
 def _valid(number: int | None, most: int = names.NUM_VALIDATION_IMAGES) -> int | None:
@@ -117,9 +108,8 @@ def _common_number(num_examples: Mapping[str, int], most: int) -> int | None:
     Published configs do not record `max_examples_per_split`, but only that makes their
     splits equally large.
     """
-    numbers = {num_examples.get(split, 0) for split in _ORIGINALS}
-    number = numbers.pop()
-    return number if not numbers and 0 < number < most else None
+    training, validation = (num_examples.get(split, 0) for split in _ORIGINALS)
+    return training if training == validation and 0 < training < most else None
 
 
 def _find_list(sha256: str, folders: Iterable[epath.Path]) -> Sequence[str] | None:
@@ -143,27 +133,28 @@ def check_dataset(
     num_validation: int | None = None,
     manual_dir: epath.Path | None = None,
     index_folder: epath.Path | None = None,
-    lists_in: Iterable[epath.Path] = (),
     decode: bool = False,
 ) -> Report:
     """Checks the checksum, name, label and image of every record, and what is missing.
 
     Args:
       folder: the directory with `dataset_info.json`.
-      listed: the names of its training images. Without them, the fingerprint of the
-        names is compared, which shows whether all exist but not which are missing.
-      num_validation: see `expected_of`.
+      listed: the names of its training images; by default those of the list that it was
+        built from, if a file `*.txt` in `manual_dir` or `index_folder` contains it.
+        Otherwise, the fingerprint of the names is compared, which shows whether all
+        exist but not which are missing.
+      num_validation: how many validation images it should contain; by default as many
+        as the dataset records, or else all 50,000.
       manual_dir: the images that it was built from, to compare with; None for none.
       index_folder: where the index of an archive is saved.
-      lists_in: directories besides `manual_dir` that may contain its list.
       decode: whether to decode every image strictly.
     """
     report = Report(str(folder))
     dataset = _open(report, folder)
     if dataset is None:
         return report
-    folders = [*lists_in] if manual_dir is None else [manual_dir, *lists_in]
-    expected = expected_of(dataset, listed, num_validation, folders)
+    lists_in = [path for path in (manual_dir, index_folder) if path is not None]
+    expected = _Expected.of(dataset, listed, num_validation, lists_in)
     sha256 = expected.training_sha256
     if listed is not None and sha256 not in (None, fingerprint(listed)):
         message = "is not the list that the dataset was built from"
@@ -179,40 +170,41 @@ def check_dataset(
             report.add(False, split, f"is not a split of {DATASET}. {BUILD_AGAIN}")
         else:
             found = [
-                _Found.read(dataset, split, file_format, decode)
+                _Found(dataset, split, file_format, decode)
                 for file_format in dataset.formats
             ]
-            compared = ""
+            right = "names and labels right"
+            if decode:
+                right += ", every image decodes"
             if manual_dir is not None and _compare(
                 report, split, found, manual_dir, index_folder
             ):
-                compared = ", with the same bytes as the original images"
-            decoded = ", every image decodes" if decode else ""
+                right += ", with the same bytes as the original images"
             for one in found:
                 one.check_names(expected)
-                one.report(report, expected, decoded + compared)
+                one.report(report, expected, right)
     return report
 
 
 def _open(report: Report, folder: epath.Path) -> PreparedDataset | None:
     """Opens a dataset and checks its files; returns None if it cannot be read."""
     subject = INFO_FILE
+    message = None
     try:
         dataset = open_dataset(folder)
         if dataset.info.name != DATASET:
             message = f"describes the dataset {dataset.info.name}, not {DATASET}"
-            report.add(False, subject, message)
-            return None
-        subject = "features.json"
-        features = sorted(dataset.builder().info.features)
-        if features != _FEATURES:
-            message = f"describes {', '.join(features)}. {BUILD_AGAIN}"
-            report.add(False, subject, message)
-            return None
+        else:
+            subject = "features.json"
+            features = sorted(dataset.builder().info.features)
+            if features != _FEATURES:
+                message = f"describes {', '.join(features)}. {BUILD_AGAIN}"
     except DatasetError as error:
         path = epath.Path(error.path)
         subject = subject if path == folder else path.name
-        report.add(False, subject, f"{error.problem}. {error.remedy}")
+        message = f"{error.problem}. {error.remedy}"
+    if message:
+        report.add(False, subject, message)
         return None
     if not (folder / LABELS_FILE).exists():
         report.add(False, LABELS_FILE, f"does not exist. {BUILD_AGAIN}")
@@ -232,90 +224,89 @@ def _open(report: Report, folder: epath.Path) -> PreparedDataset | None:
     return dataset
 
 
-@dataclasses.dataclass
 class _Found:
-    """The records of a split in one of its formats, and their problems."""
+    """The records of a split in one of its formats, and their problems.
 
-    split: str
-    subject: str
-    problems: Problems = dataclasses.field(default_factory=Problems)
-    counts: collections.Counter[str] = dataclasses.field(
-        default_factory=collections.Counter
-    )
-    digests: dict[str, bytes] = dataclasses.field(default_factory=dict)
+    Attributes:
+      counts: how many records have a name.
+      digests: of the images, by name.
+      problems: what is wrong with the split.
+    """
 
-    @classmethod
-    def read(
-        cls, dataset: PreparedDataset, split: str, file_format: FileFormat, decode: bool
-    ) -> _Found:
+    def __init__(
+        self,
+        dataset: PreparedDataset,
+        split: str,
+        file_format: FileFormat,
+        decode: bool,
+    ):
         """Reads and checks every record."""
-        is_default = file_format is dataset.default_format
-        subject = split if is_default else f"{split} ({file_format.value})"
-        found = cls(split, subject)
-        total = dataset.splits[split].num_examples
-        with contextlib.ExitStack() as stack:
-            decoder = None
-            if decode:
-                decoder = stack.enter_context(StrictDecoder(stores_converted=True))
-            bar = stack.enter_context(
-                progress_bar(total=total, desc=f"Checking {subject}", leave=False)
+        self._split = split
+        self._subject = split
+        if file_format is not dataset.default_format:
+            self._subject += f" ({file_format.value})"
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.digests: dict[str, bytes] = {}
+        self.problems = Problems()
+        images = self._read(dataset, file_format)
+        if decode:
+            defects = strict_defects(images, stores_converted=True)
+        else:
+            defects = (
+                (name, problem)
+                for name, image in images
+                if (problem := jpeg.defect(name, image, stores_converted=True))
             )
+        for name, problem in defects:
+            self.problems.add("damaged images", f"{name} {problem}")
+
+    def _read(
+        self, dataset: PreparedDataset, file_format: FileFormat
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yields the name and image of every record, and checks the labels."""
+        split = self._split
+        with progress_bar(
+            total=dataset.splits[split].num_examples,
+            desc=f"Checking {self._subject}",
+            leave=False,
+        ) as bar:
             for number, path in enumerate(dataset.shard_paths(split, file_format)):
                 if not path.is_file():
-                    found.problems.add("shards missing", path.name)
+                    self.problems.add("shards missing", path.name)
                     continue
-                before = found.counts.total()
-                records: list[Record] = []
+                num_read = 0
                 try:
                     for record in read_shard(dataset, split, number, file_format):
-                        records.append(record)
+                        num_read += 1
+                        self.counts[record.name] += 1
+                        self.digests[record.name] = _digest(record.image)
+                        self._check_label(record)
                         bar.update()
-                        if len(records) == BATCH:
-                            found._check(records, decoder)
-                            records = []
+                        yield record.name, record.image
                 except UnreadableShard as error:
-                    whole = found.counts.total() - before + len(records)
-                    where = f"{path.name} after {counted(whole, 'record')}"
+                    where = f"{path.name} after {counted(num_read, 'record')}"
                     kind = "shards that cannot be read"
-                    found.problems.add(kind, f"{where}: {error.problem}")
-                found._check(records, decoder)
-        return found
+                    self.problems.add(kind, f"{where}: {error.problem}")
 
-    def _check(self, records: Sequence[Record], decoder: StrictDecoder | None) -> None:
+    def _check_label(self, record: Record) -> None:
+        name, _, label = record
         wnids = names.wnids()
-        for name, image, label in records:
-            self.counts[name] += 1
-            self.digests[name] = _digest(image)
-            if not decoder and (
-                problem := jpeg.defect(name, image, stores_converted=True)
-            ):
-                self.problems.add("damaged images", f"{name} {problem}")
-            try:
-                truth = names.wnid(name)
-            except ValueError:
-                continue  # `check_names` reports names that do not belong here.
-            is_class = 0 <= label < len(wnids)
-            labelled = wnids[label] if is_class else f"label {label}"
-            if labelled != truth:
-                wrong = f"{name} is {truth}, not {labelled}"
-                self.problems.add("wrong labels", wrong)
-        if decoder:
-            images = [(record.name, record.image) for record in records]
-            for name, problem in decoder.defects(images):
-                self.problems.add("damaged images", f"{name} {problem}")
+        labelled = wnids[label] if 0 <= label < len(wnids) else f"label {label}"
+        if truth := names.mismatched_wnid(name, labelled):
+            self.problems.add("wrong labels", f"{name} is {truth}, not {labelled}")
 
-    def check_names(self, expected: Expected) -> None:
+    def check_names(self, expected: _Expected) -> None:
         """Compares the names of the images with those that should exist."""
         for name, count in self.counts.items():
             if count > 1:
                 self.problems.add("images more than once", name)
-        wanted = expected.names_of(self.split)
+        wanted = expected.names_of(self._split)
         known = frozenset(wanted or filter(names.training_wnid, self.counts))
         if expected.max_examples is not None:
             self._check_number(wanted, expected.max_examples)
         elif wanted is not None:
             remedy = BUILD_AGAIN
-            if self.split == "validation" and not expected.is_number_known:
+            if self._split == "validation" and not expected.is_number_known:
                 remedy += ", or give the right number as --validation_images"
             for name in wanted:
                 if name not in self.counts:
@@ -348,14 +339,14 @@ class _Found:
                 f"(max_examples_per_split). {BUILD_AGAIN}",
             )
 
-    def report(self, report: Report, expected: Expected, more: str) -> None:
+    def report(self, report: Report, expected: _Expected, right: str) -> None:
         """Adds the problems, or else how many records there are and what is right."""
         total = self.counts.total()
         cut = ""
         if expected.max_examples is not None:
             cut = f" (cut on purpose to {expected.max_examples:,})"
-        message = f"{counted(total, 'record')}{cut}, names and labels right{more}"
-        self.problems.report(report, self.subject, message, records=total)
+        message = f"{counted(total, 'record')}{cut}, {right}"
+        self.problems.report(report, self._subject, message, records=total)
 
 
 def _compare(
@@ -374,7 +365,7 @@ def _compare(
     try:
         source = find_source(manual_dir, original, index_folder)
         # `check_names` reports names that no image has.
-        missing = {n for one in found for n in one.counts if _is_image_name(n)}
+        missing = {n for one in found for n in one.counts if names.find_wnid(n)}
         entries = source.look_up(sorted(missing))
         with progress_bar(
             total=len(entries), desc=f"Comparing {split}", leave=False
@@ -399,13 +390,6 @@ def _compare(
                 kind = f"images that are not in {source.path.name}"
                 one.problems.add(kind, name, _CHECK_ARCHIVE)
     return True
-
-
-def _is_image_name(name: str) -> bool:
-    try:
-        return bool(names.wnid(name))
-    except ValueError:
-        return False
 
 
 def _digest(image: bytes) -> bytes:

@@ -59,33 +59,29 @@ def check_folder(
       ManualDirError: if there is no such directory.
       SubsetListError: if the list cannot be read or is invalid.
     """
+    datasets = None
     try:
-        datasets = _datasets_in(folder) if folder.is_dir() else None
+        problem = "is not a directory" if folder.exists() else "does not exist"
+        if folder.is_dir():
+            datasets = _datasets_in(folder)
     except OSError as error:
         problem = f"cannot be listed ({error.strerror or error})"
-        raise ManualDirError(folder, problem, _WHAT_TO_GIVE) from error
     if datasets is None:
-        problem = "is not a directory" if folder.exists() else "does not exist"
         raise ManualDirError(folder, problem, _WHAT_TO_GIVE)
     listed = read_subset_list(subset_list) if subset_list else None
-
-    def check_one(dataset: epath.Path) -> Report:
-        index_folder = _index_folder(dataset, data_dir)
-        return check_dataset(
+    report = Report(str(folder))
+    for dataset in datasets:
+        checked = check_dataset(
             dataset,
             listed,
             num_validation=validation_images,
             manual_dir=manual_dir,
-            index_folder=index_folder,
-            lists_in=[index_folder] if index_folder else [],
+            index_folder=_index_folder(dataset, data_dir),
             decode=decode,
         )
-
-    if datasets == [folder]:
-        return check_one(folder)
-    report = Report(str(folder))
-    for dataset in datasets:
-        report.include(check_one(dataset), str(dataset.relative_to(folder)))
+        if dataset == folder:
+            return checked
+        report.include(checked, str(dataset.relative_to(folder)))
     originals = [folder / original.file_name for original in (TRAINING, VALIDATION)]
     if datasets and not any(path.exists() for path in originals):
         return report
@@ -97,9 +93,10 @@ def check_folder(
         sha256=sha256,
         decode=decode,
     )
-    if datasets:
-        report.include(archives, "manual_dir")
-    return report if datasets else archives
+    if not datasets:
+        return archives
+    report.include(archives, "manual_dir")
+    return report
 
 
 def _datasets_in(folder: epath.Path) -> list[epath.Path]:

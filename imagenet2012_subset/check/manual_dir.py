@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import collections
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
 
-from imagenet2012_subset.check.images import StrictDecoder, batches, staged_parts
+from imagenet2012_subset.check.images import staged_parts, strict_defects
 from imagenet2012_subset.check.report import Problems, Report
 from imagenet2012_subset.errors import DatasetError, counted, first_of
 from imagenet2012_subset.imagenet import names
@@ -102,13 +100,12 @@ def _facts(choice: Choice) -> dict[str, Any]:
 def _check_training(report: Report, choice: Choice) -> None:
     source = choice.source
     found = decoded(source.listing().names)
-    per_synset = collections.Counter(
-        wnid for name in found if (wnid := names.training_wnid(name))
-    )
-    for wnid in names.wnids():
-        per_synset.setdefault(wnid, 0)
-    num_images = per_synset.total()
-    empty = [wnid for wnid, count in sorted(per_synset.items()) if not count]
+    per_synset = dict.fromkeys(names.wnids(), 0)
+    for name in found:
+        if wnid := names.training_wnid(name):
+            per_synset[wnid] += 1
+    num_images = sum(per_synset.values())
+    empty = [wnid for wnid, count in per_synset.items() if not count]
     num_repeated = len(found) - len(set(found))
     complete = num_images == _NUM_TRAINING_IMAGES and not empty and not num_repeated
     message = (
@@ -122,26 +119,21 @@ def _check_training(report: Report, choice: Choice) -> None:
         message += f"; synsets without images: {first_of(empty)}"
     if not complete:
         message += f"{_instead(source, message)}. {source.remedy}"
-    facts = {
-        **_facts(choice),
-        "images": num_images,
-        "images_per_synset": dict(sorted(per_synset.items())),
-    }
+    facts = _facts(choice) | {"images": num_images, "images_per_synset": per_synset}
     report.add(complete, source.path.name, message, **facts)
 
 
 def _check_validation(report: Report, choice: Choice) -> None:
     source = choice.source
     number = source.original.num_images
+    problem = None
+    message = f"images 1 to {number:,}, each once{_form(choice)}"
     try:
         select_validation(source, number)
     except DatasetError as error:
-        is_complete = False
-        message = f"{error.problem}{_instead(source, error.problem)}. {error.remedy}"
-    else:
-        is_complete = True
-        message = f"images 1 to {number:,}, each once{_form(choice)}"
-    report.add(is_complete, source.path.name, message, **_facts(choice))
+        problem = error.problem
+        message = f"{problem}{_instead(source, problem)}. {error.remedy}"
+    report.add(not problem, source.path.name, message, **_facts(choice))
 
 
 def _form(choice: Choice) -> str:
@@ -229,30 +221,28 @@ def _decode(report: Report, source: Source, listed: Sequence[str] | None) -> Non
     problems = Problems()
     num_decoded = 0
     try:
-        entries = source.look_up(
-            decoded(source.listing().names) if listed is None else listed
-        )
-        with (
-            progress_bar(
-                total=len(entries), desc=f"Decoding {subject}", leave=False
-            ) as bar,
-            StrictDecoder(stores_converted=source.stores_converted) as decoder,
-        ):
-            # As they are stored: a conversion would repair what is damaged.
-            images = itertools.chain.from_iterable(
-                zip(
-                    decoded(part.entries.names),
-                    source.read_images(part.entries),
-                    strict=True,
-                )
-                for part in staged_parts(source, entries)
-            )
-            for batch in batches(images):
-                for name, problem in decoder.defects(batch):
-                    remedy = "Replace them by the images of the original archive"
-                    problems.add("damaged images", f"{name} {problem}", remedy)
-                num_decoded += len(batch)
-                bar.update(len(batch))
+        wanted = decoded(source.listing().names) if listed is None else listed
+        entries = source.look_up(wanted)
+        with progress_bar(
+            total=len(entries), desc=f"Decoding {subject}", leave=False
+        ) as bar:
+
+            def stored_images() -> Iterator[tuple[str, bytes]]:
+                # Not as the dataset stores them: a conversion would repair damage.
+                nonlocal num_decoded
+                for part in staged_parts(source, entries):
+                    images = source.read_images(part.entries)
+                    part_names = decoded(part.entries.names)
+                    for name, image in zip(part_names, images, strict=True):
+                        yield name, image
+                        num_decoded += 1
+                        bar.update()
+
+            for name, problem in strict_defects(
+                stored_images(), stores_converted=source.stores_converted
+            ):
+                remedy = "Replace them by the images of the original archive"
+                problems.add("damaged images", f"{name} {problem}", remedy)
     except DatasetError as error:
         message = f"{error.problem}. {error.remedy}"
         problems.add_message("unreadable", f"{error.path} {message}")

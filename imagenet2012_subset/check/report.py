@@ -73,30 +73,20 @@ class Report:
     def to_text(self) -> str:
         """Returns the verdict, then a line for each finding."""
         wrong = sum(not finding.ok for finding in self.findings)
-        verdict = "; ".join(
-            [
-                *([f"{wrong} of {len(self.findings)} checks failed"] if wrong else []),
-                *self.remarks,
-            ]
-        )
-        lines = [f"{self.path}: {verdict or 'all well'}"]
+        failed = [f"{wrong} of {len(self.findings)} checks failed"] if wrong else []
+        verdict = "; ".join(failed + self.remarks) or "all well"
+        lines = [f"{self.path}: {verdict}"]
         for finding in self.findings:
             mark = "ok    " if finding.ok else "WRONG "
             lines.append(f"  {mark}{finding.subject}: {finding.message}")
         return "\n".join(lines)
 
 
-@dataclasses.dataclass
-class _Kind:
-    remedy: str
-    examples: list[str] = dataclasses.field(default_factory=list)
-
-
 class Problems:
     """The problems of many images or shards, grouped by kind."""
 
     def __init__(self) -> None:
-        self._kinds: dict[str, _Kind] = {}
+        self._kinds: dict[str, tuple[str, list[str]]] = {}  # Remedy and examples.
         self._messages: dict[str, str] = {}
 
     def add(self, kind: str, example: str, remedy: str = BUILD_AGAIN) -> None:
@@ -107,10 +97,10 @@ class Problems:
           example: which image or shard has the problem.
           remedy: what to do about problems of this kind.
         """
-        self._kinds.setdefault(kind, _Kind(remedy)).examples.append(example)
+        self._kinds.setdefault(kind, (remedy, []))[1].append(example)
 
     def add_message(self, kind: str, message: str) -> None:
-        """Adds a problem of everything together."""
+        """Adds a problem that concerns no single image or shard."""
         self._messages[kind] = message
 
     def report(self, report: Report, subject: str, well: str, **facts: Any) -> None:
@@ -122,15 +112,13 @@ class Problems:
           well: the message if there is no problem.
           **facts: the facts if there is no problem.
         """
-        for kind, found in self._kinds.items():
-            count = len(found.examples)
-            shown = ", ".join(found.examples[:_SHOWN])
+        for kind, (remedy, examples) in self._kinds.items():
+            count = len(examples)
+            shown = ", ".join(examples[:_SHOWN])
             if count > _SHOWN:
                 shown += ", ...; --json lists all"
-            message = f"{count:,} {kind} ({shown}). {found.remedy}"
-            report.add(
-                False, subject, message, kind=kind, count=count, all=found.examples
-            )
+            message = f"{count:,} {kind} ({shown}). {remedy}"
+            report.add(False, subject, message, kind=kind, count=count, all=examples)
         for kind, message in self._messages.items():
             report.add(False, subject, message, kind=kind)
         if not self._kinds and not self._messages:

@@ -1,6 +1,8 @@
-"""From a member's bytes to the JPEG that the dataset stores."""
+"""Checks the bytes of an image, and converts them to what the dataset stores."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from imagenet2012_subset.file_types import START_BYTES, FileType, file_type
 from imagenet2012_subset.imagenet.conversion import (
@@ -25,8 +27,8 @@ CMYK_IMAGES = frozenset(
 PNG_IMAGES = frozenset({"n02105855_2933.JPEG"})
 
 START_OF_IMAGE = b"\xff\xd8\xff"
-_START_OF_SCAN = 0xDA
-_END_OF_IMAGE = b"\xff\xd9"
+END_OF_IMAGE = b"\xff\xd9"
+START_OF_SCAN = 0xDA
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
@@ -74,12 +76,13 @@ def defect(name: str, data: bytes, *, stores_converted: bool = False) -> str | N
     if not data.startswith(START_OF_IMAGE):
         return None
     # TFDS also converts a JPEG that is cut off.
-    if not (scan_start := _first_scan(data)):
-        return "is a JPEG without image data"
-    # Inside a scan FF stands for itself only before 00: this is not image data.
-    if data.rfind(_END_OF_IMAGE) < scan_start:
-        return "is cut off: no end-of-image marker follows its pixels"
-    return None
+    for marker, _, end in segments(data):
+        if marker == START_OF_SCAN:
+            # Pixels never contain this marker: 00 follows every FF in them.
+            if data.rfind(END_OF_IMAGE) < end:
+                return "is cut off: no end-of-image marker follows its pixels"
+            return None
+    return "is a JPEG without image data"
 
 
 def wrong_format(
@@ -102,8 +105,11 @@ def wrong_format(
     return f"is {what}, not a JPEG"
 
 
-def _first_scan(data: bytes) -> int | None:
-    """Returns the position of a JPEG's first pixels; None if it has no scan."""
+def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yields the marker, start and end of a JPEG's segments, up to the first scan.
+
+    Pixels follow the end of the last one, whose marker is `START_OF_SCAN`.
+    """
     position = 2
     # Like libjpeg, skips bytes that do not belong between two segments.
     while 0 <= (position := data.find(b"\xff", position)) < len(data) - 3:
@@ -113,7 +119,8 @@ def _first_scan(data: bytes) -> int | None:
         elif marker == 0 or marker in _WITHOUT_LENGTH:
             position += 2
         else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-            if marker == _START_OF_SCAN:
-                return position
-    return None
+            start = position + 4
+            position += 2 + int.from_bytes(data[position + 2 : start], "big")
+            yield marker, start, position
+            if marker == START_OF_SCAN:
+                return

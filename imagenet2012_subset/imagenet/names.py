@@ -63,20 +63,31 @@ def validation_number(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def wnid(name: str) -> str:
-    """Returns the class of an image, training or validation, by its name.
+def find_wnid(name: str) -> str | None:
+    """Returns the class of a training or validation image.
 
-    A validation image's class goes by its number, never by its place among others.
+    A validation image's class follows from its number, not from its rank among others.
+
+    Returns:
+      The WordNet id; None if ImageNet has no labelled image with this name.
+    """
+    number = validation_number(name)
+    if number is None:
+        return training_wnid(name)
+    if not 1 <= number <= NUM_VALIDATION_IMAGES:
+        return None
+    return validation_wnids()[number - 1]
+
+
+def wnid(name: str) -> str:
+    """Returns the class of a training or validation image; see `find_wnid`.
 
     Raises:
-      ValueError: if ImageNet gives no labelled image such a name.
+      ValueError: if ImageNet has no labelled image with this name.
     """
-    if known := training_wnid(name):
-        return known
-    number = validation_number(name)
-    if number is None or not 1 <= number <= NUM_VALIDATION_IMAGES:
+    if not (found := find_wnid(name)):
         raise ValueError(f"{name!r} names no training or validation image of ImageNet")
-    return validation_wnids()[number - 1]
+    return found
 
 
 class ImagePath(NamedTuple):
@@ -119,14 +130,11 @@ def is_wnid(name: str) -> bool:
 
 
 def mismatched_wnid(name: str, claimed: str) -> str | None:
-    """Returns an image's class where `claimed`, a folder or a suffix, differs.
+    """Returns an image's class if it is not `claimed`, which a folder or suffix names.
 
-    None where they agree, and where the image has no known class.
+    None if they agree, or if the image has no known class.
     """
-    try:
-        truth = wnid(name)
-    except ValueError:
-        return None
+    truth = find_wnid(name)
     return truth if truth != claimed else None
 
 

@@ -21,9 +21,9 @@ def jpeg(seed: int, size: tuple[int, int] = (40, 30)) -> bytes:
     return encode(Image.fromarray(pixels))
 
 
-def encode(image: Image.Image, image_format: str = "JPEG") -> bytes:
+def encode(image: Image.Image, image_format: str = "JPEG", **options: object) -> bytes:
     stream = io.BytesIO()
-    image.save(stream, image_format)
+    image.save(stream, image_format, **options)
     return stream.getvalue()
 
 
