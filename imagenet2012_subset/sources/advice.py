@@ -81,7 +81,7 @@ def why_not_tar(files: Files, original: Original, target: str) -> Advice | None:
     if not (found := file_type(start)):
         return None
     problem = f"is {found.value}, not a tar"
-    # Only what is in the archive's place has to go.
+    # Only a file at the archive's path is in the way.
     in_place = path == target
     get_original = f"{'Move it away. ' if in_place else ''}{original.how_to_get}"
     if found in _DECOMPRESS:
@@ -153,7 +153,7 @@ def _is_of(original: Original, header: bytes) -> bool:
 
 
 def describe_file(path: str, original: Original, target: str) -> Advice | None:
-    """Returns what a file beside the missing archive is, if it has to do with it.
+    """Returns what a file next to the missing archive is, if it is related to it.
 
     Args:
       path: the file.
@@ -161,8 +161,8 @@ def describe_file(path: str, original: Original, target: str) -> Advice | None:
       target: its path.
 
     Returns:
-      None for a file that neither is a tar of ImageNet nor has the archive's name with
-      something before or after it.
+      None for a file that is not a tar of ImageNet, and whose name does not contain the
+      archive's.
     """
     name = os.path.basename(path).lower()
     _, stem, rest = name.partition(original.file_name.removesuffix(".tar").lower())
@@ -209,11 +209,11 @@ def _first_names(files: Files, limit: int) -> list[bytes]:
 
 
 def _kind(members: list[bytes]) -> str | None:
-    """Returns which archive has such members.
+    """Returns which archive contains these members.
 
     Returns:
-      The file name of a published archive that this package uses, or in words which
-      other archive it is; None for anything else.
+      The file name of a published archive that this package uses, a description of
+      another archive, or None.
     """
     last_parts = [name.rpartition(b"/")[2].decode(errors="replace") for name in members]
     synsets = {

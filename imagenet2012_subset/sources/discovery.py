@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import functools
 import itertools
@@ -18,6 +17,7 @@ from imagenet2012_subset.errors import DatasetError, ManualDirError, counted, fi
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
 from imagenet2012_subset.sources.advice import Advice, describe_file, why_not_tar
+from imagenet2012_subset.sources.example import label_function
 from imagenet2012_subset.sources.hub_parquet import HubParquet, find_parquet_files
 from imagenet2012_subset.sources.image_folders import ImageFolders, Layout, layouts_of
 from imagenet2012_subset.sources.prepared_imagenet import (
@@ -27,15 +27,20 @@ from imagenet2012_subset.sources.prepared_imagenet import (
 from imagenet2012_subset.sources.source import Found, Source
 from imagenet2012_subset.sources.synset_tars import SYNSET_TAR, SynsetTars
 from imagenet2012_subset.sources.tar_archive import TarArchive
-from imagenet2012_subset.storage.folders import entries_of, is_folder, status
+from imagenet2012_subset.storage.folders import (
+    cannot_list,
+    entries_of,
+    is_folder,
+    status,
+)
 from imagenet2012_subset.storage.open import exists
 from imagenet2012_subset.storage.paths import dangling_link, irregular, is_local
 from imagenet2012_subset.tfds_internals import asked_manual_dir
 
 _HOW_TO_GET = "; ".join(one.how_to_get for one in (TRAINING, VALIDATION))
 
-# Where below manual_dir images may be: in itself, as Kaggle's challenge extracts, or in
-# a folder that somebody made for them.
+# Where in manual_dir images may be: at the top, where Kaggle's challenge extracts them,
+# or in a folder with an obvious name.
 _ABOVE = (
     "",
     "ILSVRC/Data/CLS-LOC",
@@ -48,8 +53,8 @@ _ABOVE = (
     "data",
 )
 
-# What the folders of a split are called. A group has a split only together: the Hugging
-# Face hub's archives extract to several.
+# The names of a split's folders. Those of a group contain a split together: the Hugging
+# Face hub's archives extract to several folders.
 _TRAINING_FOLDERS: tuple[tuple[str, ...], ...] = (
     ("train",),
     ("ILSVRC2012_img_train",),
@@ -234,7 +239,7 @@ def _find(
 ) -> list[Found]:
     """Returns all forms of a split in a folder, the best first."""
     found = [one for form in FORMS for one in form(folder, original, index_folder)]
-    # A place for images without any is used only if there is nothing else.
+    # A folder without images is used only if nothing else exists.
     return sorted(found, key=lambda one: not one.has_images)
 
 
@@ -374,13 +379,12 @@ FORMS: tuple[Form, ...] = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Glance:
+class _Glance(NamedTuple):
     """What the first entries of a folder are.
 
     Attributes:
-      num_tars: how many tars of a synset.
-      num_folders: how many folders of a synset.
+      num_tars: the number of synset tars.
+      num_folders: the number of synset folders.
       layouts: how images of the split are stored there.
     """
 
@@ -390,8 +394,15 @@ class _Glance:
 
 
 def _glance(folder: str, original: Original) -> _Glance:
+    label_of = label_function(original)
     layouts: dict[Layout, None] = {}
     num_tars = num_folders = 0
+
+    def note(file_name: bytes, by_synset: bool) -> None:
+        image = names.parse_path(file_name)
+        if image and label_of(image.name) is not None:
+            layouts[Layout(folder, by_synset, image.appended is not None)] = None
+
     try:
         for number, entry in enumerate(entries_of(folder)):
             if number >= _GLANCE and (num_tars or layouts):
@@ -401,33 +412,14 @@ def _glance(folder: str, original: Original) -> _Glance:
                 if num_folders <= _FOLDERS_GLANCED_AT or not layouts:
                     below = entries_of(os.fsdecode(entry.path))
                     for image in itertools.islice(below, _GLANCE_BELOW):
-                        _note(layouts, folder, True, image.name, original)
+                        note(image.name, by_synset=True)
             elif SYNSET_TAR.fullmatch(entry.name):
                 num_tars += 1
             else:
-                _note(layouts, folder, False, entry.name, original)
+                note(entry.name, by_synset=False)
     except OSError as error:
-        raise ManualDirError(
-            os.fsdecode(error.filename or folder),
-            f"cannot be listed ({error.strerror or error})",
-            "Make it readable for the user who builds the dataset",
-        ) from error
+        raise cannot_list(folder, error, ManualDirError) from error
     return _Glance(num_tars, num_folders, tuple(layouts))
-
-
-def _note(
-    layouts: dict[Layout, None],
-    folder: str,
-    by_synset: bool,
-    file_name: bytes,
-    original: Original,
-) -> None:
-    if image := names.parse_path(file_name):
-        name = image.name.decode()
-        is_training = names.training_wnid(name) is not None
-        is_validation = names.validation_number(name) is not None
-        if is_training if original == TRAINING else is_validation:
-            layouts[Layout(folder, by_synset, image.appended is not None)] = None
 
 
 def _check_folder(manual_dir: epath.Path) -> None:
@@ -462,12 +454,14 @@ def _or_else(
 
 
 def _nothing_found(manual_dir: epath.Path, original: Original) -> ManualDirError:
-    """Returns the error of a folder without a split; it names what is near."""
+    """Returns the error of a folder without a split, with advice on what is near."""
     path = manual_dir / original.file_name
     if not is_local(manual_dir):
         remedy = f"{original.how_to_get}. In a bucket, only the archives can be used"
         return ManualDirError(path, "does not exist", remedy)
-    present = _names_in(manual_dir)
+    present: list[str] = []
+    with contextlib.suppress(OSError):
+        present = sorted(os.listdir(manual_dir))
     clues = list(_clues(manual_dir, present, path, original))
     if clues:
         problems = " and ".join(f"{what} {clue.problem}" for what, clue in clues)
@@ -484,17 +478,10 @@ def _nothing_found(manual_dir: epath.Path, original: Original) -> ManualDirError
     )
 
 
-def _names_in(folder: epath.Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in folder.iterdir())
-    except OSError:
-        return []
-
-
 def _clues(
     manual_dir: epath.Path, present: Sequence[str], path: epath.Path, original: Original
 ) -> Iterator[tuple[str, Advice]]:
-    """Yields what is near the missing archive: its name, and what is to be said."""
+    """Yields what is near the missing archive: its name, and what to do with it."""
     for name in present[:_MAX_NEAR]:
         near = os.path.join(manual_dir, name)
         if os.path.isfile(near):

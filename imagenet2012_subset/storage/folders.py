@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
-from imagenet2012_subset.errors import ArchiveError
+from imagenet2012_subset.errors import ArchiveError, DatasetError
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -151,9 +151,13 @@ def in_threads(
         pool.shutdown(cancel_futures=True)
 
 
-def cannot_list(folder: os.PathLike[str] | str, error: OSError) -> ArchiveError:
+def cannot_list(
+    folder: os.PathLike[str] | str,
+    error: OSError,
+    kind: type[DatasetError] = ArchiveError,
+) -> DatasetError:
     """Returns the error of a folder that cannot be listed."""
-    return ArchiveError(
+    return kind(
         os.fsdecode(error.filename or folder),
         f"cannot be listed ({error.strerror or error})",
         "Make it readable for the user who builds the dataset",
