@@ -12,7 +12,8 @@ import os
 import re
 import shlex
 import zlib
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from imagenet2012_subset.errors import DatasetError, counted
 from imagenet2012_subset.file_types import START_BYTES, FileType, file_type
@@ -34,12 +35,13 @@ _TASK_3_SYNSETS = 120
 _COMPRESSED_BYTES = 1 << 20
 _QUOTED = 60
 
-_DECOMPRESS = {
-    FileType.GZIP: "gzip",
-    FileType.BZIP2: "bzip2",
-    FileType.XZ: "xz",
-    FileType.ZSTD: "zstd",
-    FileType.LZ4: "lz4",
+# The command that decompresses a file, and what decompresses its beginning here.
+_COMPRESSED: dict[FileType, tuple[str, Callable[[], Any] | None]] = {
+    FileType.GZIP: ("gzip", lambda: zlib.decompressobj(zlib.MAX_WBITS | 16)),
+    FileType.BZIP2: ("bzip2", bz2.BZ2Decompressor),
+    FileType.XZ: ("xz", lzma.LZMADecompressor),
+    FileType.ZSTD: ("zstd", None),
+    FileType.LZ4: ("lz4", None),
 }
 _TASK_3 = "the archive of task 3 (dogs), which contains only 120 of 1,000 synsets"
 _TEST = "an archive of the test images, which have no labels"
@@ -84,7 +86,7 @@ def why_not_tar(files: Files, original: Original, target: str) -> Advice | None:
     # Only a file at the archive's path is in the way.
     in_place = path == target
     get_original = f"{'Move it away. ' if in_place else ''}{original.how_to_get}"
-    if found in _DECOMPRESS:
+    if found in _COMPRESSED:
         return _why_compressed(files, found, original, target)
     if found in _ANSWERS:
         length = counted(size, "byte")
@@ -126,7 +128,7 @@ def _why_compressed(
             original.how_to_get,
         )
     output = f"{target}.new" if path == target else target
-    command = f"{_DECOMPRESS[found]} -dc {shlex.quote(path)} > {shlex.quote(output)}"
+    command = f"{_COMPRESSED[found][0]} -dc {shlex.quote(path)} > {shlex.quote(output)}"
     if path == target:
         command += f" && mv {shlex.quote(output)} {shlex.quote(target)}"
     return Advice(problem, f"Decompress it: {command}")
@@ -134,15 +136,12 @@ def _why_compressed(
 
 def _decompressed(files: Files, found: FileType) -> bytes:
     """Returns the first block of what was compressed, or zeros."""
+    _, decompressor = _COMPRESSED[found]
     data = files.read(0, 0, min(_COMPRESSED_BYTES, files.size(0)))
     start = b""
-    with contextlib.suppress(zlib.error, OSError, lzma.LZMAError, EOFError):
-        if found is FileType.GZIP:
-            start = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, BLOCK)
-        elif found is FileType.BZIP2:
-            start = bz2.BZ2Decompressor().decompress(data, BLOCK)
-        elif found is FileType.XZ:
-            start = lzma.LZMADecompressor().decompress(data, BLOCK)
+    if decompressor:
+        with contextlib.suppress(zlib.error, OSError, lzma.LZMAError, EOFError):
+            start = decompressor().decompress(data, BLOCK)
     return start[:BLOCK].ljust(BLOCK, b"\0")
 
 

@@ -1,4 +1,1 @@
-"""The tar format: from a file's bytes to names, offsets and sizes.
-
-Imports `storage` and `errors`. Knows nothing of ImageNet, and reads headers alone.
-"""
+"""The tar format: from the bytes of a file to names, offsets and sizes."""

@@ -15,7 +15,6 @@ from imagenet2012_subset.tar.headers import (
     ZERO_BLOCK,
     CutTarError,
     DamagedTarError,
-    Member,
     Tar,
     has_checksum,
     parse_plain,
@@ -58,9 +57,12 @@ class TarWalk:
       tar: the tar.
       start: where its first header is in the file, in bytes.
       position: where its next header is.
+      until: ends with the first member that reaches this byte, or with the tar.
       members: the regular files that it has passed, without the tars among them.
       num_links: how many symbolic and hard links it has passed.
       zeros_at: where it found a block of zeros, which ends a tar; None before that.
+      pax_globals: what global pax headers before its position have set.
+      is_guess: whether the start may turn out not to be a header.
       error: why a walk from a guessed start cannot go on. Counts only if there is a
         header at `start`.
     """
@@ -75,26 +77,17 @@ class TarWalk:
         *,
         is_guess: bool = False,
     ):
-        """Prepares a walk.
-
-        Args:
-          files: the files.
-          tar: the tar.
-          start: where to start, if not at the tar's first byte.
-          until: ends with the first member that reaches this byte, or with the tar.
-          pax_globals: what global pax headers before the start have set.
-          is_guess: whether the start may turn out not to be a header.
-        """
+        """Prepares a walk; by default through the whole tar."""
         self.tar = tar
         self.start = self.position = tar.start if start is None else start
+        self.until = tar.end if until is None else until
         self.members = Members([], [], [], [])
         self.num_links = 0
         self.zeros_at: int | None = None
-        self.error: ArchiveError | None = None
         self.pax_globals = dict(pax_globals or {})
+        self.is_guess = is_guess
+        self.error: ArchiveError | None = None
         self._files = files
-        self._is_guess = is_guess
-        self._until = tar.end if until is None else min(until, tar.end)
 
     def steps(self, walks: Walks, on_tar: OnTar | None = None) -> Walk:
         """Walks on, in steps that `walks` runs.
@@ -109,7 +102,7 @@ class TarWalk:
             unless the start is a guess. Then `error` is set.
         """
         try:
-            while self.position < self._until:
+            while self.position < min(self.until, self.tar.end):
                 position = self.position
                 if position + BLOCK > self.tar.end:
                     raise self._cut_off("a header", position, BLOCK)
@@ -126,10 +119,14 @@ class TarWalk:
                     self.position = self.tar.end
                     name, size = None, 0
                 else:
-                    member = self._read_member()
+                    member = read_member(
+                        self._files, self.tar, position, self.pax_globals
+                    )
+                    self.num_links += member.is_link
+                    self.position = member.next_offset
                     name, offset, size = member.name, member.offset, member.size
                     if name is not None:
-                        header = self._read(offset - BLOCK)
+                        header = self._files.read(self.tar.file, offset - BLOCK, BLOCK)
                 passed = self.position - position
                 if name is not None:
                     if offset + size > self.tar.end or size < 0:
@@ -147,7 +144,7 @@ class TarWalk:
                         self._add(name, offset, size, zlib.crc32(header))
                 walks.passed += passed
         except ArchiveError as error:
-            if not self._is_guess:
+            if not self.is_guess:
                 raise
             self.error = error
 
@@ -167,15 +164,6 @@ class TarWalk:
         text = name.decode(errors="replace")
         return Tar(text, self.tar.file, offset, offset + size)
 
-    def _read_member(self) -> Member:
-        member = read_member(self._files, self.tar, self.position, self.pax_globals)
-        self.num_links += member.is_link
-        self.position = member.next_offset
-        return member
-
-    def _read(self, offset: int) -> bytes:
-        return self._files.read(self.tar.file, offset, BLOCK)
-
     def _add(self, name: bytes, offset: int, size: int, header_crc: int) -> None:
         members = self.members
         members.names.append(name)
@@ -192,10 +180,6 @@ class TarWalk:
             f"but {self.tar.name} ends at byte {self.tar.end:,}",
             SEE_DAMAGE,
         )
-
-    def go_on(self, until: int) -> None:
-        """Lets the walk continue up to another byte."""
-        self._until = min(until, self.tar.end)
 
 
 def walk_tars(
@@ -214,12 +198,16 @@ def walk_tars(
         is looked up.
     """
     files = files.sequential()
-    walks = Walks(files, on_progress)
     each = [TarWalk(files, tar) for tar in tars]
+    _run(files, each, on_progress)
+    return each
+
+
+def _run(files: Files, each: Sequence[TarWalk], on_progress: OnProgress | None) -> None:
+    walks = Walks(files, on_progress)
     for walk in reversed(each):
         walks.add(walk.steps(walks))
     walks.run()
-    return each
 
 
 def walk_nested(
@@ -237,8 +225,8 @@ def walk_nested(
       on_progress: as for `walk_tars`.
 
     Returns:
-      The walk of the tar itself, of which one may continue another, then those of the
-      tars in it, in the order of the file.
+      The walks of the tar itself, each of which continues the one before, then those of
+      the tars in it, in the order of the file.
 
     Raises:
       ArchiveError: as `walk_tars`.
@@ -249,14 +237,14 @@ def walk_nested(
     def on_tar(name: bytes, member: Tar) -> TarWalk | None:
         if not is_tar(name):
             return None
-        outer.go_on(tar.end)
+        outer.until = tar.end
         inner.append(TarWalk(files, member))
         return inner[-1]
 
     walks = Walks(files, on_progress)
     outer = TarWalk(files, tar)
     if not walks.depth_first:
-        outer.go_on(tar.start + _BEGINNING_BYTES)
+        outer.until = tar.start + _BEGINNING_BYTES
     walks.add(outer.steps(walks, on_tar))
     walks.run()
     rest = _walk_pieces(files, outer, on_progress)
@@ -270,9 +258,9 @@ def _walk_pieces(
 ) -> list[TarWalk]:
     """Walks the rest of a long flat tar from several places at once.
 
-    What looks like a header may as well be the data of a member. So the members that
-    were found from a guessed start count only if the walk of everything before it ends
-    exactly there. Where it does not, that walk goes on by itself.
+    What looks like a header may be the data of a member. So the members that were found
+    from a guessed start count only if the walk of everything before it ends exactly
+    there. Where it does not, that walk goes on.
     """
     tar = beginning.tar
     starts = _likely_starts(files, beginning)
@@ -280,24 +268,19 @@ def _walk_pieces(
         TarWalk(files, tar, start, end, is_guess=True)
         for start, end in itertools.pairwise([*starts, tar.end])
     ]
-    walks = Walks(files, on_progress)
-    for guess in reversed(guesses):
-        walks.add(guess.steps(walks))
-    walks.run()
+    _run(files, guesses, on_progress)
     pieces = {guess.start: guess for guess in guesses}
     rest: list[TarWalk] = []
     last = beginning
     while last.position < tar.end:
         if last.pax_globals:
-            pieces = {}  # No guess knew what they say.
+            pieces = {}  # No guess knew them.
         piece = pieces.pop(last.position, None)
         if piece is None:
             position = last.position
             until = min((start for start in pieces if start > position), default=None)
             piece = TarWalk(files, tar, position, until, last.pax_globals)
-            single = Walks(files, on_progress)
-            single.add(piece.steps(single))
-            single.run()
+            _run(files, [piece], on_progress)
         elif piece.error:
             raise piece.error
         rest.append(piece)
@@ -308,7 +291,7 @@ def _walk_pieces(
 def _likely_starts(files: Files, beginning: TarWalk) -> list[int]:
     """Returns where the rest of a tar starts, and places in it that look like headers.
 
-    No places where the rest is too short to be cut, judging from the beginning.
+    Empty if the rest is too short to be cut, judging from the beginning.
     """
     position, end = beginning.position, beginning.tar.end
     if position >= end or beginning.pax_globals:
@@ -327,8 +310,8 @@ def _likely_starts(files: Files, beginning: TarWalk) -> list[int]:
 def find_headers(files: Files, tar: Tar, starts: Sequence[int]) -> set[int]:
     """Returns the next block after each start that looks like a header.
 
-    It need not be one: the data of a member may contain tar headers too. A start that
-    has none within a megabyte adds nothing.
+    It may not be one: the data of a member can contain tar headers too. A start without
+    one in the next megabyte adds nothing.
 
     Args:
       files: the files.
@@ -343,13 +326,12 @@ def find_headers(files: Files, tar: Tar, starts: Sequence[int]) -> set[int]:
             if start + ahead + BLOCK <= tar.end
         ]
         starts = []
-        for stretch, data in zip(
-            stretches, read_in_order(files, stretches), strict=True
-        ):
+        read = read_in_order(files, stretches)
+        for (_, offset, _), data in zip(stretches, read, strict=True):
             blocks = range(0, len(data) - BLOCK + 1, BLOCK)
             headers = (at for at in blocks if has_checksum(data[at : at + BLOCK]))
             if (at := next(headers, None)) is not None:
-                found.add(stretch.offset + at)
+                found.add(offset + at)
             else:
-                starts.append(stretch.offset - ahead)
+                starts.append(offset - ahead)
     return found
