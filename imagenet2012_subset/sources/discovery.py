@@ -133,7 +133,7 @@ def find_sources(
     Args:
       manual_dir: the folder.
       index_folder: where the indices of archives are saved; None saves nothing.
-      on_choice: called with a line that says which of the existing forms is used.
+      on_choice: called with a line that names the form that is used.
       data_dir: where TFDS may have prepared `imagenet2012`. It is used if the folder
         contains neither split.
 

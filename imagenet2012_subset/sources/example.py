@@ -29,6 +29,8 @@ _MAX_VALUE = 32  # The longest name or label, in bytes.
 # No feature without an image's bytes is longer, in bytes.
 MAX_FEATURE = 80
 
+OTHER_FEATURES = "does not contain file_name, image and label"
+
 LabelOf = Callable[[bytes], "int | None"]
 """Returns the label of an image's name; None for an unknown name."""
 
@@ -68,23 +70,23 @@ class Example:
           RecordError: if it is not one of the three features, or was parsed before.
         """
         if not (match := _FEATURE.match(data, at)):
-            raise other_features()
+            raise RecordError(OTHER_FEATURES)
         length, key, kind, value_length = match.groups()
         value, size = match.end(), _number(value_length)
         end = value + size
         ends_together = end == match.end(1) + _number(length)
         if not ends_together or (kind == _INT64_LIST) != (key == _LABEL):
-            raise other_features()
+            raise RecordError(OTHER_FEATURES)
         if key == _IMAGE and self.size < 0:
             self.offset, self.size = start + value, size
         elif size > _MAX_VALUE or end > len(data):
-            raise other_features()
+            raise RecordError(OTHER_FEATURES)
         elif key == _FILE_NAME and not self.name:
             self.name = data[value:end]
         elif key == _LABEL and self.label < 0:
             self.label = _number(data[value:end])
         else:
-            raise other_features()
+            raise RecordError(OTHER_FEATURES)
         return end
 
     def check(self, label_of: LabelOf) -> None:
@@ -94,7 +96,7 @@ class Example:
           RecordError: if something is missing, or they disagree.
         """
         if not self.name or self.label < 0 or self.size < 0:
-            raise other_features()
+            raise RecordError(OTHER_FEATURES)
         label = label_of(self.name)
         if label == self.label:
             return
@@ -117,7 +119,7 @@ def parse_example(data: bytes, start: int, end: int, label_of: LabelOf) -> Examp
     while at < end:
         at = example.parse_feature(data, at)
     if at > end:
-        raise other_features()
+        raise RecordError(OTHER_FEATURES)
     example.check(label_of)
     return example
 
@@ -130,13 +132,8 @@ def first_feature(data: bytes, at: int, end: int) -> int:
     """
     match = _EXAMPLE.match(data, at)
     if not match or match.end() + _number(match[1]) != end:
-        raise other_features()
+        raise RecordError(OTHER_FEATURES)
     return match.end()
-
-
-def other_features() -> RecordError:
-    """Returns the error of a record that is not an example of `imagenet2012`."""
-    return RecordError("does not contain file_name, image and label")
 
 
 @functools.cache

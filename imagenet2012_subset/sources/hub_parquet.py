@@ -43,8 +43,8 @@ from imagenet2012_subset.tfds_internals import tqdm
 _FILE_NAME = re.compile(r"(train|validation)-\d{5}-of-(\d{5})\.parquet", re.ASCII)
 _IN_HUB_CACHE = ("snapshots/*/data", "datasets--ILSVRC--imagenet-1k/snapshots/*/data")
 
-# The hub's folder has 336 files: among the first entries of an images' folder with a
-# million of them there is no need to look any further.
+# The hub's folder has 336 files: the first entries are enough to recognize a folder of a
+# million images as a different one.
 _GLANCE = 4096
 
 # Each decodes a row group at a time: 100 images, some 30 MB of memory.
@@ -235,7 +235,7 @@ class HubParquet(IndexedSource):
                     row = first_row + at
                     if (i := index_of_row.pop(row, None)) is None:
                         continue
-                    # The name as it is beside these bytes, whatever was read before.
+                    # The name that is stored with these bytes now.
                     image = names.parse_path(paths[at] or b"")
                     if not image or image.name != entries.names[i]:
                         name = entries.names[i].decode()

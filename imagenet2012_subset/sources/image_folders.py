@@ -83,13 +83,12 @@ class _Listed(NamedTuple):
 class ImageFolders(Source):
     """Extracted images, in the order of their names.
 
-    Only the requested training images are looked up: all files are listed only to say
-    what exists where one is missing. All validation images are needed, so they are
-    listed.
+    Only the requested training images are looked up: all files are listed only if one is
+    missing. All validation images are needed, so they are listed.
     """
 
     def __init__(self, layouts: Sequence[Layout], original: Original):
-        """Takes folders; looks at nothing yet.
+        """Takes folders; does not read them yet.
 
         Args:
           layouts: in which ways they store images, as far as is known.

@@ -13,11 +13,11 @@ import numpy as np
 from imagenet2012_subset.errors import LEAVE_ALONE, ArchiveError
 from imagenet2012_subset.sources.example import (
     MAX_FEATURE,
+    OTHER_FEATURES,
     Example,
     LabelOf,
     RecordError,
     first_feature,
-    other_features,
     parse_example,
 )
 from imagenet2012_subset.sources.source import Entry
@@ -225,7 +225,7 @@ def _walk_file(
                 first = window.start
                 at = first + example.parse_feature(window.data, at - first, first)
             if at > end:
-                raise other_features()
+                raise RecordError(OTHER_FEATURES)
             example.check(label_of)
             yield from window.move_to(at)
             (crc,) = _CRC.unpack_from(window.data, at - window.start)

@@ -1,4 +1,4 @@
-"""What every source of images offers, in whatever form it stores them."""
+"""The interface of all sources of images, independent of how they are stored."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ class Source(abc.ABC):
         Some names may be missing, and some may occur more than once.
 
         Raises:
-          ArchiveError: as `listing`; or if what has such a name cannot be an image.
+          ArchiveError: as `listing`; or if something with such a name cannot be an image.
         """
 
     def stage(self, entries: Entries, directory: epath.Path) -> Entries:
@@ -249,7 +249,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def damaged(self, entry: Entry, problem: str) -> DatasetError:
-        """Returns the error that says where an image is, what is wrong, what to do."""
+        """Returns the error of a damaged image, with its place and a remedy."""
 
     def sha256(self) -> str | None:
         """Returns the digest of a published archive; None for any other form.

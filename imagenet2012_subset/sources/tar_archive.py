@@ -180,7 +180,7 @@ class TarArchive(IndexedSource):
     def _check_header(self, files: Files, entry: Entry, header: bytes) -> None:
         name = entry.name.encode()
         is_sealed = seal(name, zlib.crc32(header)) == entry.seal
-        # Whatever a saved index says, the name in the archive is the image's name.
+        # The name in the archive counts, not the name in a saved index.
         in_header = _image_name(name_field(header)), size_field(header)
         if is_sealed and in_header == (name, entry.size):
             return

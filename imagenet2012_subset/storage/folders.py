@@ -70,7 +70,7 @@ def status(path: str) -> Status:
 
 
 def statuses(paths: Sequence[str]) -> list[Status | OSError]:
-    """Looks up many files at a time; returns the error of a file that has none."""
+    """Looks up many files at a time; returns an error in place of its status."""
 
     def look_up(path: str) -> Status | OSError:
         try:

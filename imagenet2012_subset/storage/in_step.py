@@ -21,7 +21,7 @@ _REPORT_SECONDS = 0.05
 class Walks:
     """Walks that run in step. A walk may add more while it runs.
 
-    One walk alone waits for each of its reads, as a header says where the next one is.
+    A single walk waits for each of its reads, as each header gives the place of the next.
     With many in step, the next range of each is prefetched before any of them is read.
 
     Attributes:
@@ -101,7 +101,7 @@ class Walks:
                 while self._waiting or running:
                     while self._waiting and len(running) < threads:
                         running.add(pool.submit(self._run_alone, self._waiting.pop()))
-                    # A walk may add others before it ends.
+                    # A walk may add more before it ends.
                     done, running = concurrent.futures.wait(
                         running, _REPORT_SECONDS, concurrent.futures.FIRST_COMPLETED
                     )

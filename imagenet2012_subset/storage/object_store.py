@@ -91,7 +91,7 @@ def object_status(path: str) -> Status:
         try:
             meta = obstore.head(store, name)
         except (FileNotFoundError, PermissionDeniedError, UnauthenticatedError):
-            # Only an answer with a body says why.
+            # Only an answer with a body contains the reason.
             meta = obstore.get(store, name, options={"range": (0, 1)}).meta
     except FileNotFoundError as error:
         if _NO_BUCKET.search(str(error)):
@@ -261,7 +261,7 @@ def _aws_profile() -> Any:
 
 
 def _status(meta: Mapping[str, Any]) -> Status:
-    """Returns size and version of an object. Another version has another number."""
+    """Returns the size of an object, and a number that follows from its version."""
     version = meta["e_tag"] or meta["version"] or meta["last_modified"]
     digest = hashlib.sha256(str(version).encode()).digest()
     return Status(meta["size"], int.from_bytes(digest[:8], "big") >> 1)

@@ -22,7 +22,7 @@ def supported(given: epath.PathLike) -> str:
     """Returns a path or the URL of a bucket; a `file://` URL becomes a path.
 
     Raises:
-      ManualDirError: if it is another URL.
+      ManualDirError: if it is a URL that cannot be read.
     """
     text = os.fspath(given)
     url = urllib.parse.urlsplit(text)

@@ -16,8 +16,8 @@ from imagenet2012_subset.storage.files import Files
 BLOCK = tarfile.BLOCKSIZE  # Headers and data start at multiples of 512 bytes.
 ZERO_BLOCK = bytes(BLOCK)
 
-# A long name or a pax header is as long as its own header says. A header that says more
-# than this is damaged, and must not be read into memory.
+# A header gives the length of a long name or a pax header. If it is more than this, the
+# header is damaged, and the name must not be read into memory.
 _MAX_EXTENSION_BYTES = 64 << 10
 
 # Fields of a header, as POSIX.1-1988 (ustar) defines them.
@@ -181,7 +181,7 @@ def members_ending_at(files: Files, tar: Tar, last: int) -> Iterator[Member]:
     """Reads a member from each place where its headers may start.
 
     A long name or a pax header comes before the last header block, and takes as many
-    blocks as its own header says.
+    blocks as its header declares.
 
     Args:
       files: the files.

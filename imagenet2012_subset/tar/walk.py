@@ -107,7 +107,7 @@ class TarWalk:
                 if position + BLOCK > self.tar.end:
                     raise self._cut_off("a header", position, BLOCK)
                 header = yield Range(self.tar.file, position, BLOCK)
-                # A global pax header may change what a plain header says.
+                # A global pax header may override the fields of a plain one.
                 plain = None if self.pax_globals else parse_plain(header)
                 name: bytes | None
                 if plain:
