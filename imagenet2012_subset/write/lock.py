@@ -31,8 +31,7 @@ _held: set[tuple[str, int, int]] = set()
 def locked(final: epath.Path) -> Iterator[bool]:
     """Holds the lock of a dataset: the kernel's lock on `.<version>.lock` beside it.
 
-    The kernel releases it when the process ends, however it ends. `filelock` may use
-    lock files instead, which outlive their process, where a file system has no locks.
+    The kernel releases it when the process ends, however it ends.
 
     Args:
       final: the dataset's directory, whose parent exists.
@@ -53,7 +52,8 @@ def locked(final: epath.Path) -> Iterator[bool]:
             "Finish this build before you load the dataset",
         )
     descriptor, is_locked = _open_and_lock(path, final)
-    _held.add(held)
+    if is_locked:
+        _held.add(held)
     try:
         yield is_locked
     finally:

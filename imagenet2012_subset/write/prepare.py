@@ -78,9 +78,23 @@ def prepare(
         return _prepare_in_bucket(
             final, file_format, ensure_requested, build, overwrite=overwrite
         )
+    if (overwrite or not is_dataset(final)) and _is_mount_point(final):
+        raise WriteError(
+            final,
+            "is a mount point, and a finished dataset cannot be renamed to one",
+            "Mount the volume at a directory above it, such as data_dir, or use "
+            "another data_dir",
+        )
 
     def find() -> PreparedDataset | None:
-        return None if overwrite else _find(final, file_format, ensure_requested)
+        """Returns the existing dataset, if it may be used and is the requested one."""
+        if overwrite or not (final.exists() or link_target(final)):
+            return None
+        dataset = open_dataset(final)
+        ensure_requested(dataset)
+        is_in_format = file_format in dataset.formats
+        dataset.ensure_complete(file_format if is_in_format else dataset.default_format)
+        return dataset
 
     found = find()
     if found and file_format in found.formats:
@@ -88,8 +102,6 @@ def prepare(
         return False
     ensure_folder(final.parent)
     ensure_writable(file_format)
-    if os.path.ismount(final) and not found:
-        raise _is_mount_point(final)
     with _disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         with locked(final) as is_locked:
@@ -127,21 +139,6 @@ def ensure_folder(folder: epath.Path) -> None:
                 "is a file or a broken link, but must be a directory",
                 f"Use another place for {folder}",
             )
-
-
-def _find(
-    final: epath.Path, file_format: FileFormat, ensure_requested: Check
-) -> PreparedDataset | None:
-    """Returns the existing dataset; raises an error if it is not the requested one."""
-    if not final.exists() and not link_target(final):
-        return None
-    if not is_dataset(final) and os.path.ismount(final):
-        raise _is_mount_point(final)
-    dataset = open_dataset(final)
-    ensure_requested(dataset)
-    existing = file_format if file_format in dataset.formats else dataset.default_format
-    dataset.ensure_complete(existing)
-    return dataset
 
 
 def _build_and_place(
@@ -187,8 +184,8 @@ def _prepare_in_bucket(
 
     Workers upload each shard once it is whole. The other files follow, and
     `dataset_info.json`, which makes them a dataset, is last. Buckets have neither locks
-    nor atomic renames: so nothing in the final place is ever deleted, and once there is
-    a dataset nothing is written any more, whichever build was faster.
+    nor atomic renames: so nothing there is ever deleted, and no build writes any more
+    once a dataset exists.
     """
     if is_dataset(final):
         if overwrite:
@@ -217,13 +214,17 @@ def _prepare_in_bucket(
     return True
 
 
-def _is_mount_point(final: epath.Path) -> WriteError:
-    return WriteError(
-        final,
-        "is a mount point, and a finished dataset cannot be renamed to one",
-        "Mount the volume at a directory above it, such as data_dir, or use another "
-        "data_dir",
-    )
+def _is_mount_point(folder: epath.Path) -> bool:
+    """Returns whether a file system is mounted there, or a directory by `--bind`."""
+    if not folder.is_dir() or os.path.islink(folder):
+        return False
+    try:
+        # A directory cannot be moved into itself, so that this changes nothing. Out of
+        # a mount point the error is a different one, also within one file system.
+        os.rename(folder, folder / "mounted")
+    except OSError as error:
+        return error.errno in (errno.EXDEV, errno.EBUSY)
+    return False
 
 
 @contextlib.contextmanager

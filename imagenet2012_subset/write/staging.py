@@ -10,13 +10,11 @@ and synced is moved on by renaming, which is atomic:
     new                  replaced
     new                  -
 
-So at each moment one whole dataset is in the final place, or can go back there: in the
-second line, which lasts from one rename to the next, the staging directory has both the
-new dataset and the old one. The next build that finds that and an empty final place
-puts the old one back. Nothing is ever deleted in the final place, only in staging
-directories, and a dataset that is being deleted is never beside a new one. Exchanging
-the two in one call would save the second line, but macOS, network and layered file
-systems lack that call.
+So at each moment one whole dataset is in the final place, or can go back there. In the
+second line the staging directory has both datasets: the next build that finds that and
+an empty final place puts the old one back. Nothing is ever deleted in the final place,
+only in staging directories. Exchanging the two in one call would save the second line,
+but macOS, network and layered file systems do not offer that call.
 
 Builds of the same dataset take turns (`lock`). Without locks, renaming still keeps the
 final place whole.
@@ -48,8 +46,7 @@ def staging_directory(final: epath.Path) -> Iterator[epath.Path]:
     Args:
       final: the final place, `<data_dir>/<dataset>/<config>/<version>`.
     """
-    name = f"{INCOMPLETE_PREFIX}{uuid.uuid4().hex}_{final.name}"
-    staging = final.parent / name
+    staging = final.parent / f"{INCOMPLETE_PREFIX}{uuid.uuid4().hex}_{final.name}"
     staging.mkdir(parents=True)
     try:
         yield staging
@@ -102,14 +99,7 @@ def remove_leftovers(final: epath.Path) -> None:
 
 def staging_directories(final: epath.Path) -> list[epath.Path]:
     """Returns the staging directories of all builds, running or killed."""
-    if not final.parent.exists():
-        return []
-    return sorted(
-        path
-        for path in final.parent.iterdir()
-        if path.name.startswith(INCOMPLETE_PREFIX)
-        and path.name.endswith(f"_{final.name}")
-    )
+    return sorted(final.parent.glob(f"{INCOMPLETE_PREFIX}*_{final.name}"))
 
 
 def _staged_dataset(staging: epath.Path, final: epath.Path) -> epath.Path:
@@ -123,8 +113,7 @@ def _put_back_from(staging: epath.Path, final: epath.Path) -> None:
             return
         # Version 1.1 numbered them; the last one is the one that was in place last.
         replaced = sorted(
-            (path for path in staging.iterdir() if path.name.startswith(_REPLACED)),
-            key=lambda path: (len(path.name), path.name),
+            staging.glob(f"{_REPLACED}*"), key=lambda path: (len(path.name), path.name)
         )
         if not replaced or not _renamed(replaced[-1], final):
             return
@@ -140,7 +129,7 @@ def _renamed(source: epath.Path, target: epath.Path) -> bool:
     """Renames `source`; returns False if `target` exists."""
     try:
         source.rename(target)
-    except (FileExistsError, NotADirectoryError):
+    except (FileExistsError, NotADirectoryError):  # `epath` sets no errno.
         return False
     except OSError as error:
         if error.errno != errno.ENOTEMPTY:
@@ -150,6 +139,7 @@ def _renamed(source: epath.Path, target: epath.Path) -> bool:
 
 
 def _remove(staging: epath.Path) -> bool:
+    """Removes a staging directory; returns False, with a warning, if it remains."""
     try:
         with contextlib.suppress(FileNotFoundError):
             staging.rmtree()

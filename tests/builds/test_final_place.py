@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 
 import pytest
 import tensorflow_datasets as tfds
@@ -102,7 +103,7 @@ def test_an_error_leaves_nothing_beside(place):
 
     def fail_at_the_second(source, target):
         renamed.append(target)
-        if len(renamed) == 2:
+        if len(renamed) == 3:  # After the check for a mount point.
             fail()
         rename(source, target)
 
@@ -247,24 +248,46 @@ def test_an_interrupt_at_each_rename_of_a_whole_build(build, tmp_path):
     assert len(list(folder.glob("*train.tfrecord*"))) == 2
 
 
+@pytest.fixture(params=["another file system", "same file system"])
+def mounted(request, tmp_path):
+    """A volume that is mounted in the final place."""
+    final = tmp_path / "data" / "imagenet2012_subset" / "small" / "5.0.0"
+    volume = tmp_path / "volume"
+    final.mkdir(parents=True)
+    volume.mkdir()
+    options = ["--bind", str(volume)]
+    if request.param == "another file system":
+        options = ["-t", "tmpfs", "tmpfs"]
+    try:
+        mount = ["mount", *options, str(final)]
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a file system takes root")
+    yield final
+    subprocess.run(["umount", "-l", str(final)], check=True)
+
+
 @pytest.mark.parametrize(
     "mode", [tfds.GenerateMode.REUSE_DATASET_IF_EXISTS, _OVERWRITE]
 )
-def test_a_mount_point_is_refused_before_the_build(
-    build, tmp_path, small_data, monkeypatch, mode
-):
-    final = tmp_path / "data" / "imagenet2012_subset" / "small" / "5.0.0"
-    final.mkdir(parents=True)
+def test_a_mount_point_is_refused_before_the_build(build, small_data, mounted, mode):
     (small_data.manual_dir / "ILSVRC2012_img_val.tar").unlink()  # Not looked at.
-    ismount = os.path.ismount
-    monkeypatch.setattr(
-        os.path, "ismount", lambda path: os.fspath(path) == str(final) or ismount(path)
-    )
     with pytest.raises(WriteError, match="is a mount point") as raised:
         build(download_mode=mode)
-    assert raised.value.path == str(final)
+    assert raised.value.path == str(mounted)
     assert "Mount the volume at a directory above it" in raised.value.remedy
-    assert not list(final.iterdir())
+    assert not list(mounted.iterdir())
+
+
+def test_a_dataset_on_a_mount_point_is_used_and_never_replaced(
+    build, mounted, tmp_path
+):
+    folder = pathlib.Path(build(data_dir=tmp_path / "elsewhere").data_path)
+    shutil.copytree(folder, mounted, dirs_exist_ok=True)
+    assert build().is_prepared()
+    with pytest.raises(WriteError, match="is a mount point"):
+        build(download_mode=_OVERWRITE)
+    assert contents(mounted) == contents(folder)
 
 
 def test_a_complete_dataset_is_used_without_the_lock(build, monkeypatch):
