@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
@@ -38,22 +38,6 @@ _ARRAY_RECORD_BLOCK = 1 << 16
 # A parquet file starts and ends with the same four bytes and a four-byte length.
 _LEAST_PARQUET_BYTES = 12
 _PARALLEL_LOOKUPS = 16
-
-
-class ShardProblem(NamedTuple):
-    """A shard that is missing or has a length it cannot have.
-
-    Attributes:
-      split: the shard's split.
-      number: of the shard in its split.
-      path: the shard.
-      problem: what is wrong, such as `does not exist`.
-    """
-
-    split: str
-    number: int
-    path: epath.Path
-    problem: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,8 +92,8 @@ class PreparedDataset:
             )
         return builder
 
-    def missing_or_cut_shards(self, *formats: FileFormat) -> list[ShardProblem]:
-        """Returns the shards that are missing or shorter or longer than possible.
+    def ensure_complete(self, *formats: FileFormat) -> None:
+        """Raises an error if a shard is missing or has a length it cannot have.
 
         Only the lengths of files are looked up, so this takes milliseconds. Records are
         read by `check`.
@@ -118,59 +102,46 @@ class PreparedDataset:
           *formats: the formats to look at; by default all that the dataset has.
 
         Raises:
-          WriteError: if a shard's length cannot be looked up.
+          WriteError: that names the first such shard, or the split whose TFRecord files
+            have a wrong length in total; or if a length cannot be looked up.
         """
-        return [
+        problems = [
             problem
             for file_format in formats or self.formats
             for split in self.splits
-            for problem in self._shard_problems(split, file_format)
+            for problem in self._problems(split, file_format)
         ]
-
-    def ensure_complete(self, *formats: FileFormat) -> None:
-        """Raises an error that names the first of `missing_or_cut_shards`, if any.
-
-        Raises:
-          WriteError: if a shard is missing or cut, or cannot be looked up.
-        """
-        if problems := self.missing_or_cut_shards(*formats):
-            first, *others = problems
-            also = f" ({counted(len(others), 'other shard')} as well)" if others else ""
+        if problems:
+            (path, problem), *others = problems
+            also = f" ({counted(len(others), 'other shard')} too)" if others else ""
             raise WriteError(
-                first.path,
-                f"{first.problem}{also}",
+                path,
+                f"{problem}{also}",
                 f"Restore it from a copy. {overwriting(self.folder)}",
             )
 
-    def _shard_problems(
+    def _problems(
         self, split: str, file_format: FileFormat
-    ) -> list[ShardProblem]:
-        info = self.splits[split]
+    ) -> list[tuple[epath.Path, str]]:
         paths = self.shard_paths(split, file_format)
         with concurrent.futures.ThreadPoolExecutor(_PARALLEL_LOOKUPS) as pool:
             lengths = list(pool.map(_length, paths))
-        problems = [_length_problem(length, file_format) for length in lengths]
-        # The dataset records the bytes of a split, not of a shard: where their sum is
-        # wrong, the frames show which shard it is.
+        problems = [
+            (path, problem)
+            for path, length in zip(paths, lengths, strict=True)
+            if (problem := _length_problem(length, file_format))
+        ]
+        # The dataset records the bytes of a split, not of a shard.
+        info = self.splits[split]
         total = sum(filter(None, lengths))
         expected = info.num_bytes + FRAME_BYTES * info.num_examples
-        if (
-            file_format is FileFormat.TFRECORD
-            and total != expected
-            and not any(problems)
-        ):
-            problem = f"is one of {len(paths):,} shards with {total:,} bytes together, "
-            problem += f"but they should have {expected:,}"
-            problems[0] = problem
-            if is_local(self.folder):
-                columns = zip(paths, lengths, info.shard_lengths, strict=True)
-                walked = [_tfrecord_problem(*columns_of) for columns_of in columns]
-                problems = walked if any(walked) else problems
-        return [
-            ShardProblem(split, number, path, problem)
-            for number, (path, problem) in enumerate(zip(paths, problems, strict=True))
-            if problem
-        ]
+        if file_format is not FileFormat.TFRECORD or total == expected or problems:
+            return problems
+        problem = (
+            f"has {total:,} bytes in its {split} shards, but should have {expected:,} "
+            "(python -m imagenet2012_subset check reports which one is damaged)"
+        )
+        return [(self.folder, problem)]
 
 
 def is_dataset(folder: epath.Path) -> bool:
@@ -196,12 +167,8 @@ def open_dataset(folder: epath.Path) -> PreparedDataset:
         raise WriteError(folder, problem, "Move it away or delete it, then build again")
     with reading(path):
         info = json_format.Parse(path.read_text(), dataset_info_pb2.DatasetInfo())
-    with reading(path):
-        default, *others = map(
-            FileFormat,
-            (info.file_format or FileFormat.TFRECORD, *info.alternative_file_formats),
-        )
-    with reading(path):
+        default = FileFormat(info.file_format or FileFormat.TFRECORD)
+        others = [FileFormat(other) for other in info.alternative_file_formats]
         template = ShardedFileTemplate(
             dataset_name=info.name, data_dir=folder, filetype_suffix=default.file_suffix
         )
@@ -210,10 +177,9 @@ def open_dataset(folder: epath.Path) -> PreparedDataset:
         )
     _ensure_version(folder, info.version)
     _ensure_labels(folder / LABELS_FILE)
-    formats = (default, *(other for other in others if other is not default))
-    return PreparedDataset(
-        folder, info, formats, dict(splits), _read_metadata(folder / METADATA_FILE)
-    )
+    formats = tuple(dict.fromkeys([default, *others]))
+    metadata = _read_metadata(folder / METADATA_FILE)
+    return PreparedDataset(folder, info, formats, dict(splits), metadata)
 
 
 def overwriting(folder: epath.Path) -> str:
@@ -261,7 +227,7 @@ def is_file_error(error: BaseException) -> bool:
 
 
 def damaged(path: epath.Path, problem: str) -> WriteError:
-    """Returns the error of a dataset whose file `path` has wrong content."""
+    """Returns the error for a file of a dataset that has wrong content."""
     folder = path.parent if path.suffix in (".json", ".txt") else path
     return WriteError(
         path,
@@ -326,29 +292,8 @@ def _length_problem(length: int | None, file_format: FileFormat) -> str | None:
         return "does not exist"
     if not length:
         return "is empty"
-    is_cut = (
-        file_format is FileFormat.ARRAY_RECORD and length % _ARRAY_RECORD_BLOCK
-    ) or (file_format is FileFormat.PARQUET and length < _LEAST_PARQUET_BYTES)
-    if is_cut:
+    if (file_format is FileFormat.ARRAY_RECORD and length % _ARRAY_RECORD_BLOCK) or (
+        file_format is FileFormat.PARQUET and length < _LEAST_PARQUET_BYTES
+    ):
         return f"is cut off: a whole {file_format.value} file has no {length:,} bytes"
-    return None
-
-
-def _tfrecord_problem(
-    path: epath.Path, length: int | None, num_records: int
-) -> str | None:
-    """Follows the frames of a TFRecord file; returns what is wrong with its length."""
-    length = length or 0
-    position = whole = 0
-    with reading(path), path.open("rb") as file:
-        while position + FRAME_BYTES <= length and whole < num_records:
-            file.seek(position)
-            position += FRAME_BYTES + int.from_bytes(file.read(8), "little")
-            whole += position <= length
-    if whole < num_records:
-        return (
-            f"is cut off at byte {length:,}, after {whole:,} of {num_records:,} records"
-        )
-    if position < length:
-        return f"is longer than its {counted(num_records, 'record')}"
     return None
