@@ -22,11 +22,7 @@ from imagenet2012_subset.prepared.dataset import (
     open_dataset,
 )
 from imagenet2012_subset.prepared.formats import show
-from imagenet2012_subset.prepared.provenance import (
-    Provenance,
-    ensure_same,
-    metadata_of,
-)
+from imagenet2012_subset.prepared.provenance import ensure_requested, metadata_of
 from imagenet2012_subset.registration import register
 from imagenet2012_subset.sources.discovery import (
     Sources,
@@ -61,21 +57,8 @@ _SIMCLR_LISTS = (
     "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
 )
 _PACKAGE = epath.Path(__file__).parent
-
-
-@dataclasses.dataclass(frozen=True)
-class _Staging:
-    """What a builder knows about the build whose `data_dir` is a staging directory.
-
-    Attributes:
-      scratch_dir: for temporary files of a source; removed after the build.
-      num_shards: how many shards each split must have, where that is given.
-      shards_in: where shards are written, if not beside the other files: in a bucket.
-    """
-
-    scratch_dir: epath.Path | None = None
-    num_shards: Mapping[str, int] = dataclasses.field(default_factory=dict)
-    shards_in: epath.Path | None = None
+# Where a source may copy images to, below the staging directory of the build.
+_SCRATCH = "scratch"
 
 
 class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -132,57 +115,143 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         self._workers = num_workers(workers)
         self._has_own_workers = workers is not None
         self._options = tfds.download.DownloadConfig()
-        self._staging: _Staging | None = None
+        self._num_shards: Mapping[str, int] = {}
         super().__init__(**kwargs)
-        # A copy of this builder that writes to a staging directory keeps it.
-        self._final_data_dir: epath.Path = self.data_dir_root
+        # Stays the final place in a copy of this builder that writes elsewhere.
+        self._final_path: epath.Path = self.data_path
         # TFDS pickles this state.
         self._original_state.update(workers=workers, file_format=file_format)
         self._file_format = FileFormat.from_value(file_format or self.info.file_format)
         self._show_dataset()
 
-    @tfds.core.utils.classproperty
-    @classmethod
-    def _checksums_path(cls) -> epath.Path:
-        """The file in the package, or in a checkout the one at the top."""
-        in_package = _PACKAGE / CHECKSUMS_FILENAME
-        return (
-            in_package if in_package.exists() else _PACKAGE.parent / CHECKSUMS_FILENAME
+    def _info(self) -> tfds.core.DatasetInfo:
+        info = self.dataset_info_from_configs(
+            features=tfds.features.FeaturesDict(
+                {
+                    "file_name": tfds.features.Text(),
+                    "image": tfds.features.Image(),
+                    "label": tfds.features.ClassLabel(names_file=names.wnids_file()),
+                }
+            ),
+            supervised_keys=("image", "label"),
+            metadata=tfds.core.MetadataDict() if self._has_own_list else None,
+            homepage="http://image-net.org/",
+        )
+        return without_bucket(info)
+
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
+        sources = self._find_sources(dl_manager)
+        images = self._select(sources, dl_manager, tfds.download.DownloadConfig())
+        return {split: self._generate_examples(images[split]) for split in images}
+
+    def _generate_examples(
+        self, images: Images
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        for image in images:
+            yield (
+                image.name,
+                {"file_name": image.name, "image": image.data, "label": image.wnid},
+            )
+
+    def _find_sources(self, dl_manager: tfds.download.DownloadManager) -> Sources:
+        data_dir = self._final_path.parents[2]
+        return find_sources(
+            manual_dir_of(dl_manager, data_dir),
+            index_folder=folder_in(dl_manager.download_dir),
+            on_choice=say,
+            data_dir=data_dir,
         )
 
-    def _create_builder_config(self, builder_config: Any, version: Any) -> Any:
-        """Accepts the user's own configs; TFDS warns of each."""
-        if isinstance(builder_config, SubsetConfig) and (
-            builder_config.name not in self.builder_configs
-        ):
-            return builder_config
-        return super()._create_builder_config(builder_config, version)
+    def _select(
+        self,
+        sources: Sources,
+        dl_manager: tfds.download.DownloadManager,
+        options: tfds.download.DownloadConfig,
+    ) -> dict[str, Images]:
+        """Returns the images of each split, in source order."""
+        config: SubsetConfig = self.builder_config
+        listed = fetch_subset_list(config, dl_manager, self.url_infos)
+        if self._has_own_list:
+            self.info.metadata.update(
+                metadata_of(config, listed, options, f"{self.name} {__version__}")
+            )
+        return {
+            "train": select_training(
+                sources.training, listed, ignore_duplicates=options.ignore_duplicates
+            ),
+            "validation": select_validation(
+                sources.validation,
+                config.validation_images,
+                ignore_duplicates=options.ignore_duplicates,
+            ),
+        }
 
-    def _build_data_dir(self, given_data_dir: str | None) -> tuple[str, str]:
-        """Checks the dataset in the directory, which TFDS is about to read."""
-        data_dir, folder = super()._build_data_dir(given_data_dir)
-        ensure_data_dir(data_dir)
-        if is_dataset(epath.Path(folder)):
-            open_dataset(epath.Path(folder))
-        return data_dir, folder
+    def _generate_splits(
+        self,
+        dl_manager: tfds.download.DownloadManager,
+        download_config: tfds.download.DownloadConfig,
+    ) -> list[tfds.core.SplitInfo]:
+        """Finds, selects, plans and writes images, without TFDS's shuffle on disk."""
+        on_beam = bool(download_config.beam_runner or download_config.beam_options)
+        if on_beam and self._has_own_workers:
+            raise ValueError(
+                "workers is for builds without Beam: use an option of the runner, such "
+                "as direct_num_workers"
+            )
+        sources = self._find_sources(dl_manager)
+        with sources.naming_alternatives():
+            images = self._select(sources, dl_manager, download_config)
+            plans = [
+                self._plan(split, images[split], download_config) for split in images
+            ]
+            say(f"To write: {summary(plans)}")
+            writer = ShardWriter(
+                self._generate_examples,
+                RecordSerializer(self.info.features),
+                self._example_writer(),
+            )
+            if on_beam:
+                write_splits_on_beam(
+                    plans,
+                    writer,
+                    runner=download_config.beam_runner,
+                    options=download_config.beam_options,
+                )
+            else:
+                write_splits(plans, writer, workers=self._workers)
+        return [
+            tfds.core.SplitInfo(
+                name=plan.name,
+                shard_lengths=plan.shard_lengths,
+                num_bytes=plan.num_bytes,
+                filename_template=self._get_filename_template(plan.name),
+            )
+            for plan in plans
+        ]
 
-    def is_prepared(self) -> bool:
-        """Returns whether the requested dataset exists, with all its shards.
-
-        It is requested by the config, the file format and the options of the last
-        `download_and_prepare`.
-        """
-        if not is_dataset(self.data_path):
-            return False
-        try:
-            dataset = open_dataset(self.data_path)
-            self._ensure_requested(dataset)
-            if self._file_format in dataset.formats:
-                dataset.ensure_complete(self._file_format)
-                return True
-        except DatasetError:
-            pass
-        return False
+    def _plan(
+        self, split: str, images: Images, options: tfds.download.DownloadConfig
+    ) -> SplitPlan:
+        if self._is_staged:
+            images = images.staged(self.data_dir_root / _SCRATCH)
+        template = self._get_filename_template(split)
+        if not is_local(self._final_path):
+            template = template.replace(data_dir=self._final_path)
+        shards = options.get_shard_config()
+        num_shards = self._num_shards.get(split, shards.num_shards)
+        return plan_split(
+            split,
+            images.source,
+            images.entries,
+            images.stored_sizes(),
+            dataclasses.replace(shards, num_shards=num_shards),
+            template,
+            max_examples=options.max_examples_per_split,
+            # New in TFDS 4.9.8.
+            shuffle=not getattr(options, "nondeterministic_order", False),
+        )
 
     def download_and_prepare(
         self,
@@ -212,7 +281,8 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
           WriteError: if the dataset cannot be written, space is short, or something
             else is in its place.
         """
-        if self._staging or is_replaced(tfds.core.DatasetBuilder.download_and_prepare):
+        of_tfds = tfds.core.DatasetBuilder.download_and_prepare
+        if self._is_staged or is_replaced(of_tfds):
             super().download_and_prepare(
                 download_dir=download_dir,
                 download_config=download_config,
@@ -261,6 +331,48 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
             data_dir = os.fspath(self.data_dir_root)
             say(f"Built. Load it with tfds.load({dataset!r}, data_dir={data_dir!r})")
 
+    def _staged_in(
+        self, data_dir: epath.Path, num_shards: Mapping[str, int]
+    ) -> Builder:
+        """Returns this builder with a staging directory as its `data_dir`.
+
+        Args:
+          data_dir: the staging directory.
+          num_shards: how many shards each split must have, where that is given.
+        """
+        staged = object.__new__(type(self))
+        staged.__dict__.update(self.__dict__)
+        root, folder = self._build_data_dir(os.fspath(data_dir))
+        staged._data_dir_root, staged._data_dir = root, folder
+        staged._num_shards = num_shards
+        staged.info.set_file_format(self._file_format)
+        (data_dir / _SCRATCH).mkdir()
+        return staged
+
+    @property
+    def _is_staged(self) -> bool:
+        return bool(self.data_path != self._final_path)
+
+    @property
+    def _has_own_list(self) -> bool:
+        return self.builder_config_name not in self.builder_configs
+
+    def is_prepared(self) -> bool:
+        """Returns whether the requested dataset exists, with all its shards.
+
+        It is requested by the config, the file format and the options of the last
+        `download_and_prepare`.
+        """
+        if not is_dataset(self.data_path):
+            return False
+        try:
+            dataset = open_dataset(self.data_path)
+            self._ensure_requested(dataset)
+            dataset.ensure_complete(self._file_format)
+        except DatasetError:
+            return False
+        return self._file_format in dataset.formats
+
     def as_data_source(self, split: Any = None, **kwargs: Any) -> Any:
         """Returns random access to the examples, also for processes that fork.
 
@@ -294,6 +406,11 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
                 "read the dataset with as_dataset",
             ) from error
 
+    def _ensure_requested(self, dataset: PreparedDataset) -> None:
+        """Raises an error unless a dataset is what config and options request."""
+        config: SubsetConfig = self.builder_config
+        ensure_requested(dataset, config, self._options, own_list=self._has_own_list)
+
     def _show_dataset(self) -> None:
         """Makes `info` describe the existing dataset, if there is one."""
         if is_dataset(self.data_path):
@@ -311,191 +428,34 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         super()._update_dataset_info()
         self._show_dataset()
 
-    def _ensure_requested(self, dataset: PreparedDataset) -> None:
-        """Raises an error unless a dataset is what config and options request."""
-        found = Provenance.of(dataset)
-        requested = Provenance.requested(
-            self.builder_config,
-            self._options,
-            found,
-            dataset.folder,
-            own_list=self._has_own_list,
-        )
-        ensure_same(requested, found, dataset.folder)
+    def _build_data_dir(self, given_data_dir: str | None) -> tuple[str, str]:
+        """Checks the dataset in the directory, which TFDS is about to read."""
+        data_dir, folder = super()._build_data_dir(given_data_dir)
+        ensure_data_dir(data_dir)
+        if is_dataset(epath.Path(folder)):
+            open_dataset(epath.Path(folder))
+        return data_dir, folder
 
-    def _staged_in(
-        self, data_dir: epath.Path, num_shards: Mapping[str, int]
-    ) -> Builder:
-        """Returns this builder with a staging directory as its `data_dir`."""
-        staged = object.__new__(type(self))
-        staged.__dict__.update(self.__dict__)
-        staged._data_dir_root, staged._data_dir = self._build_data_dir(
-            os.fspath(data_dir)
-        )
-        scratch_dir = data_dir / "scratch"
-        scratch_dir.mkdir()
-        shards_in = None if is_local(self.data_path) else self.data_path
-        staged._staging = _Staging(scratch_dir, num_shards, shards_in)
-        staged.info.set_file_format(self._file_format)
-        return staged
+    def _create_builder_config(self, builder_config: Any, version: Any) -> Any:
+        """Accepts the user's own configs; TFDS warns of each."""
+        if isinstance(builder_config, SubsetConfig) and (
+            builder_config.name not in self.builder_configs
+        ):
+            return builder_config
+        return super()._create_builder_config(builder_config, version)
 
-    @property
-    def _has_own_list(self) -> bool:
-        return self.builder_config_name not in self.builder_configs
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        return without_bucket(
-            self.dataset_info_from_configs(
-                features=tfds.features.FeaturesDict(
-                    {
-                        "file_name": tfds.features.Text(),
-                        "image": tfds.features.Image(),
-                        "label": tfds.features.ClassLabel(
-                            names_file=names.wnids_file()
-                        ),
-                    }
-                ),
-                supervised_keys=("image", "label"),
-                metadata=tfds.core.MetadataDict() if self._has_own_list else None,
-                homepage="http://image-net.org/",
-            )
-        )
-
-    def _split_generators(
-        self, dl_manager: tfds.download.DownloadManager
-    ) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
-        options = tfds.download.DownloadConfig()
-        chosen = self._choose(self._find(dl_manager), dl_manager, options)
-        return {split: self._generate_examples(chosen[split]) for split in chosen}
-
-    def _generate_examples(
-        self, images: Images
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
-        for image in images:
-            yield (
-                image.name,
-                {
-                    "file_name": image.name,
-                    "image": image.data,
-                    "label": image.wnid,
-                },
-            )
-
-    def _generate_splits(
-        self,
-        dl_manager: tfds.download.DownloadManager,
-        download_config: tfds.download.DownloadConfig,
-    ) -> list[tfds.core.SplitInfo]:
-        """Finds, selects, plans and writes images, without TFDS's shuffle on disk."""
-        on_beam = bool(download_config.beam_runner or download_config.beam_options)
-        if on_beam and self._has_own_workers:
-            raise ValueError(
-                "workers is for builds without Beam: use an option of the runner, such "
-                "as direct_num_workers"
-            )
-        found = self._find(dl_manager)
-        with found.naming_alternatives():
-            chosen = self._choose(found, dl_manager, download_config)
-            if self._staging and self._staging.scratch_dir:
-                chosen = {
-                    split: images.staged(self._staging.scratch_dir)
-                    for split, images in chosen.items()
-                }
-            planned = self._plan(chosen, download_config)
-            say(f"To write: {summary(planned)}")
-            if on_beam:
-                write_splits_on_beam(
-                    planned,
-                    self._shard_writer(),
-                    runner=download_config.beam_runner,
-                    options=download_config.beam_options,
-                )
-            else:
-                write_splits(planned, self._shard_writer(), workers=self._workers)
-        return [
-            tfds.core.SplitInfo(
-                name=plan.name,
-                shard_lengths=plan.shard_lengths,
-                num_bytes=plan.num_bytes,
-                filename_template=self._get_filename_template(plan.name),
-            )
-            for plan in planned
-        ]
+    @tfds.core.utils.classproperty
+    @classmethod
+    def _checksums_path(cls) -> epath.Path:
+        """The file in the package, or in a checkout the one at the top."""
+        path = _PACKAGE / CHECKSUMS_FILENAME
+        return path if path.exists() else _PACKAGE.parent / CHECKSUMS_FILENAME
 
     def _log_download_bytes(self) -> None:
         """Prints nothing: TFDS would print sizes of which it knows none yet."""
 
     def _log_download_done(self) -> None:
         """Prints nothing: the dataset is not in its final place yet."""
-
-    def _find(self, dl_manager: tfds.download.DownloadManager) -> Sources:
-        return find_sources(
-            manual_dir_of(dl_manager, self._final_data_dir),
-            index_folder=folder_in(dl_manager.download_dir),
-            on_choice=say,
-            data_dir=self._final_data_dir,
-        )
-
-    def _choose(
-        self,
-        found: Sources,
-        dl_manager: tfds.download.DownloadManager,
-        options: tfds.download.DownloadConfig,
-    ) -> dict[str, Images]:
-        """Returns the images of each split, in source order."""
-        config: SubsetConfig = self.builder_config
-        listed = fetch_subset_list(config, dl_manager, self.url_infos)
-        if self._has_own_list:
-            self.info.metadata.update(
-                metadata_of(config, listed, options, f"{self.name} {__version__}")
-            )
-        return {
-            "train": select_training(
-                found.training, listed, ignore_duplicates=options.ignore_duplicates
-            ),
-            "validation": select_validation(
-                found.validation,
-                config.validation_images,
-                ignore_duplicates=options.ignore_duplicates,
-            ),
-        }
-
-    def _plan(
-        self,
-        chosen: dict[str, Images],
-        download_config: tfds.download.DownloadConfig,
-    ) -> list[SplitPlan]:
-        shards = download_config.get_shard_config()
-        staging = self._staging or _Staging()
-        planned = []
-        for split, images in chosen.items():
-            template = self._get_filename_template(split)
-            if staging.shards_in:
-                template = template.replace(data_dir=staging.shards_in)
-            num_shards = staging.num_shards.get(split, shards.num_shards)
-            planned.append(
-                plan_split(
-                    split,
-                    images.source,
-                    images.entries,
-                    images.stored_sizes(),
-                    dataclasses.replace(shards, num_shards=num_shards),
-                    template,
-                    max_examples=download_config.max_examples_per_split,
-                    # New in TFDS 4.9.8.
-                    shuffle=not getattr(
-                        download_config, "nondeterministic_order", False
-                    ),
-                )
-            )
-        return planned
-
-    def _shard_writer(self) -> ShardWriter:
-        return ShardWriter(
-            self._generate_examples,
-            RecordSerializer(self.info.features),
-            self._example_writer(),
-        )
 
 
 register(Builder)

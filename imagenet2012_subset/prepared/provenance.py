@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -16,11 +15,11 @@ from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.subset.subset_list import (
     download_list,
     fingerprint,
+    parse_subset_list,
     read_subset_list,
 )
 
 _Value = TypeVar("_Value")
-
 
 # Keys of `metadata.json`. Datasets of the first version have only the first one.
 _FINGERPRINT = "training_names_sha256"
@@ -72,10 +71,7 @@ class Provenance:
             validation_images=_value(metadata, _VALIDATION_IMAGES, int),
             max_examples=_value(metadata, _MAX_EXAMPLES, int),
             ignore_duplicates=bool(metadata.get(_IGNORE_DUPLICATES)),
-            # New in TFDS 4.9.8.
-            nondeterministic_order=getattr(
-                dataset.info, "nondeterministic_order", False
-            ),
+            nondeterministic_order=_nondeterministic_order(dataset.info),
         )
 
     @classmethod
@@ -102,14 +98,13 @@ class Provenance:
           SubsetListError: if the list is not available. A list that cannot be
             downloaded is assumed unchanged if the dataset records the same URL.
         """
-        names_sha256 = None
-        num_names = config.training_images or 0
-        if own_list and options.max_examples_per_split != 0:
+        most = options.max_examples_per_split
+        names_sha256, num_names = None, config.training_images or 0
+        if own_list and most != 0:
             listed = _current_list(config, found, folder)
             names_sha256 = fingerprint(listed) if listed else found.names_sha256
             num_names = len(listed) if listed else found.num_names or 0
         available = {"train": num_names, "validation": config.validation_images}
-        most = options.max_examples_per_split
         return cls(
             num_examples={
                 split: number if most is None else min(number, most)
@@ -117,15 +112,9 @@ class Provenance:
                 if number and most != 0
             },
             names_sha256=names_sha256,
-            num_names=num_names,
             subset_list=config.subset_list,
-            validation_images=config.validation_images,
-            max_examples=most,
             ignore_duplicates=options.ignore_duplicates,
-            # New in TFDS 4.9.8.
-            nondeterministic_order=bool(
-                getattr(options, "nondeterministic_order", False)
-            ),
+            nondeterministic_order=_nondeterministic_order(options),
         )
 
 
@@ -155,13 +144,33 @@ def metadata_of(
     }
 
 
+def ensure_requested(
+    dataset: PreparedDataset,
+    config: SubsetConfig,
+    options: tfds.download.DownloadConfig,
+    *,
+    own_list: bool,
+) -> None:
+    """Raises an error unless a dataset is what a config and options request.
+
+    Raises:
+      SubsetListError: as `Provenance.requested` and `ensure_same`.
+      WriteError: as `ensure_same`.
+    """
+    found = Provenance.of(dataset)
+    requested = Provenance.requested(
+        config, options, found, dataset.folder, own_list=own_list
+    )
+    ensure_same(requested, found, dataset.folder)
+
+
 def ensure_same(requested: Provenance, found: Provenance, folder: epath.Path) -> None:
-    """Raises an error unless the existing dataset is the requested one.
+    """Raises an error unless the dataset in `folder` is the requested one.
 
     Args:
       requested: what the dataset must have been built from.
       found: what the dataset records.
-      folder: the dataset's.
+      folder: the dataset's directory.
 
     Raises:
       SubsetListError: if the training images are those of a different list.
@@ -170,9 +179,8 @@ def ensure_same(requested: Provenance, found: Provenance, folder: epath.Path) ->
     if requested.num_examples and found.num_examples:
         _ensure_same_list(requested, found, folder)
     for split in sorted({*requested.num_examples, *found.num_examples}):
-        wanted, existing = (
-            one.num_examples.get(split, 0) for one in (requested, found)
-        )
+        wanted = requested.num_examples.get(split, 0)
+        existing = found.num_examples.get(split, 0)
         if wanted != existing:
             raise WriteError(
                 folder,
@@ -224,6 +232,10 @@ def _value(metadata: Mapping[str, Any], key: str, kind: type[_Value]) -> _Value 
     return value if isinstance(value, kind) else None
 
 
+def _nondeterministic_order(of: Any) -> bool:
+    return bool(getattr(of, "nondeterministic_order", False))  # New in TFDS 4.9.8.
+
+
 def _current_list(
     config: SubsetConfig, found: Provenance, folder: epath.Path
 ) -> list[str] | None:
@@ -232,22 +244,19 @@ def _current_list(
     None if the list cannot be downloaded, but its URL is the one that the dataset was
     built from.
     """
+    url = config.subset_list
     if not config.is_remote:
-        return read_subset_list(config.subset_list)
-    with tempfile.NamedTemporaryFile() as copy:
-        try:
-            # TFDS would return an earlier download.
-            copy.write(download_list(config.subset_list))
-        except OSError as error:
-            if found.subset_list == config.subset_list:
-                return None
-            raise SubsetListError(
-                config.subset_list,
-                f"cannot be downloaded ({error}), and {folder} was not built from this "
-                "URL as far as it records",
-                "Load the dataset by its name, such as "
-                f'tfds.load("imagenet2012_subset/{config.name}"), if it is the right '
-                "one",
-            ) from error
-        copy.flush()
-        return read_subset_list(copy.name)
+        return read_subset_list(url)
+    try:
+        data = download_list(url)  # TFDS would return an earlier download.
+    except OSError as error:
+        if found.subset_list == url:
+            return None
+        raise SubsetListError(
+            url,
+            f"cannot be downloaded ({error}), and {folder} was not built from this "
+            "URL as far as it records",
+            "Load the dataset by its name, such as "
+            f'tfds.load("imagenet2012_subset/{config.name}"), if it is the right one',
+        ) from error
+    return parse_subset_list(data, url)

@@ -128,9 +128,9 @@ def _download(
             raise _not_as_published(by_hand, problem, url) from error
         raise SubsetListError(
             url,
-            "was downloaded, but is not the file that was published: its sha256 is "
-            "another",
-            "See what answers in its place, such as a log-in page or a proxy, or put "
+            "was downloaded, but is not the file that was published: its sha256 "
+            "differs",
+            "Check what answers in its place, such as a log-in page or a proxy, or put "
             "the file into manual_dir, under the name that checksums.tsv gives it",
         ) from error
 
@@ -173,7 +173,7 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _unreadable(path: epath.Path, error: OSError) -> SubsetListError:
+def _unreadable(path: os.PathLike[str] | str, error: OSError) -> SubsetListError:
     reason = error.strerror or str(error)
     return SubsetListError(path, f"cannot be read ({reason})", _FORMAT)
 
@@ -189,11 +189,22 @@ def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:
       SubsetListError: if the file cannot be read or is empty, or if a line names no
         training image of the 1,000 synsets, contradicts itself, or repeats a name.
     """
-    path = epath.Path(os.path.expanduser(subset_list))
+    path = os.path.expanduser(subset_list)
     try:
-        text = read_file(str(path)).decode("utf-8-sig")
+        data = read_file(path)
     except OSError as error:
         raise _unreadable(path, error) from error
+    return parse_subset_list(data, path)
+
+
+def parse_subset_list(data: bytes, path: str) -> list[str]:
+    """Returns the names in a subset list's bytes, as `read_subset_list`.
+
+    Raises:
+      SubsetListError: as `read_subset_list`, with this path or URL.
+    """
+    try:
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SubsetListError(path, "is not a text file in UTF-8", _FORMAT) from error
 
