@@ -1,4 +1,4 @@
-"""What a user is told when the right dataset cannot be built."""
+"""The errors that end a build, and words that their messages share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 _SHOWN = 3
 
-# What TensorFlow writes around an error, and what tells a user nothing.
+# What TensorFlow writes around an error, and means nothing to a user.
 _GRAPH_NAMES = re.compile(r"^\{\{.*?\}\} | \[Op:\w+\].*$")
 
 # What several errors advise.
@@ -41,19 +41,19 @@ class DatasetError(Exception):
 
 
 class ManualDirError(DatasetError):
-    """The manual directory lacks the images of a split, in whatever form."""
+    """The manual directory does not contain the images of a split in any form."""
 
 
 class ArchiveError(DatasetError):
-    """An archive, or what was extracted of it, is damaged, incomplete or another."""
+    """An archive or an extracted folder is damaged, incomplete or not the right one."""
 
 
 class SubsetListError(DatasetError):
-    """A subset list cannot be read, or names what ImageNet does not have."""
+    """A subset list cannot be read, or contains names that ImageNet does not have."""
 
 
 class WriteError(DatasetError):
-    """The dataset cannot be written where it was asked for."""
+    """The dataset cannot be written to the requested place."""
 
 
 def install(packages: str, extra: str) -> str:

@@ -1,4 +1,4 @@
-"""Output that can never fail a build: what cannot be written is given up."""
+"""Output that never ends a build: what cannot be written is dropped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def say(message: str) -> None:
     """Prints a line on standard output.
 
     Characters that standard output cannot encode are escaped. A line that cannot be
-    written, as on a full disk, is given up and does not stay in a buffer either.
+    written, as on a full disk, is dropped, and does not stay in a buffer.
     """
     stream = sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -28,12 +28,12 @@ def say(message: str) -> None:
 
 
 def progress_bar(**keywords: Any) -> Any:
-    """Returns TFDS's progress bar on a standard error that may fail to take it."""
+    """Returns TFDS's progress bar, which ignores errors of standard error."""
     return tqdm(file=_Forgiving(sys.stderr), **keywords)
 
 
 class _Forgiving:
-    """A text stream that gives up what it cannot write."""
+    """A text stream that drops what it cannot write."""
 
     def __init__(self, stream: Any):
         self._stream = stream

@@ -24,9 +24,8 @@ class _Provider(registered.DatasetBuilderProvider):
 def register(builder_cls: type[tfds.core.DatasetBuilder]) -> None:
     """Makes `tfds.load` and `tfds.builder` use `builder_cls` for its name.
 
-    TFDS ships a builder of the same name. It asks its providers in order, and this one
-    is the first, so it does not matter whether TFDS has loaded its own builder already.
-    Registering again replaces the earlier class.
+    TFDS ships a builder of the same name. TFDS queries its providers in order, and this
+    one is the first. Registering again replaces the earlier class.
     """
     module = builder_cls.__module__
     # A reload defines the class again, and TFDS expects one builder per module.

@@ -1,4 +1,4 @@
-"""A finished dataset, read at random in whatever process.
+"""A finished dataset, read at random in any process.
 
-Imports nothing of the package. Touches what TFDS's own data sources open.
+Imports nothing of the package.
 """

@@ -24,7 +24,7 @@ _opened_before_fork: list[Any] = []
 
 
 class _ServedRecords:
-    """Records that a process of its own reads, one that no fork has made."""
+    """Records that a separate process reads, which was not forked."""
 
     def __init__(self, records: Any):
         self._lock = threading.Lock()
@@ -54,15 +54,15 @@ class _ServedRecords:
         except (BrokenPipeError, EOFError) as error:
             status = self._server.wait()
             raise RuntimeError(
-                f"The process that reads records for this one ended, status {status}: "
-                "what it said stands on standard error; memory may have been short"
+                f"The process that reads records for this one ended, status {status}. "
+                "Its standard error may say why; memory may have been short"
             ) from error
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def __del__(self) -> None:
-        # A fork copies this object too, and the server is not the copy's.
+        # A fork copies this object too. The server belongs to the original.
         if self._owner == os.getpid():
             with self._server as server:
                 server.kill()
@@ -71,10 +71,10 @@ class _ServedRecords:
 class RecordsOfAnyProcess:
     """Serialized records that may be read before and after a fork.
 
-    The library that reads ArrayRecord files keeps a thread, and locks on which that
-    waits, for the whole process. A fork takes the locks along and not the thread, so
-    that a child crashes or hangs even with files that it opened itself. A process that
-    was forked therefore has the records read by one that was not.
+    The library that reads ArrayRecord files keeps a thread, and locks on which it
+    waits, for the whole process. A fork copies the locks but not the thread, so that a
+    child crashes or hangs even with files that it opened itself. A process that was
+    forked therefore has the records read by one that was not.
     """
 
     def __init__(self, records: Any):
@@ -107,11 +107,11 @@ class RecordsOfAnyProcess:
 
 
 def readable_after_fork(source: Any) -> Any:
-    """Returns the data source of ArrayRecord files, fit for a process that forks.
+    """Makes a data source of ArrayRecord files usable in a process that forks.
 
-    `Builder.as_data_source` has done it. What remains are data sources of the builders
-    that TFDS makes from a dataset's files alone: `tfds.builder_from_directory`, and
-    `tfds.builder` where a version or the name of a config of your own is given.
+    `Builder.as_data_source` does this. Call it for data sources of the builders that
+    TFDS makes from a dataset's files alone: `tfds.builder_from_directory`, and
+    `tfds.builder` with a version or the name of your own config.
 
     Args:
       source: what `as_data_source` of any TFDS builder returned for one split.

@@ -1,8 +1,7 @@
 """Reads records for the process that started it: a script, which imports little.
 
-It takes from its standard input, pickled, `sys.path`, then a source of records, then
-one list of keys after the other, and answers each with a list of records or with an
-exception.
+It reads from standard input, pickled, `sys.path`, then a source of records, then lists
+of keys, and answers each list with a list of records or with an exception.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    # A terminal interrupts this process as well, which ends when the other one does.
+    # A terminal also interrupts this process, which ends when the other one does.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(os.dup(1), "wb") as stdout:
         # What a library prints does not belong among the answers.

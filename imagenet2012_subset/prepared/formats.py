@@ -18,25 +18,22 @@ from imagenet2012_subset.prepared.dataset import (
 from imagenet2012_subset.storage.sync import sync_file, sync_names
 from imagenet2012_subset.tfds_internals import FileFormat, write_info_file
 
-# The module that TFDS imports to write a format, and the package that contains it.
+# The module that TFDS imports to write a format. Its package has the first name.
 _MODULES = {
-    FileFormat.ARRAY_RECORD: (
-        "array_record.python.array_record_module",
-        "array_record",
-    ),
-    FileFormat.PARQUET: ("pyarrow.parquet", "pyarrow"),
-    FileFormat.RIEGELI: ("riegeli", "riegeli"),
+    FileFormat.ARRAY_RECORD: "array_record.python.array_record_module",
+    FileFormat.PARQUET: "pyarrow.parquet",
+    FileFormat.RIEGELI: "riegeli",
 }
 
 
 def ensure_writable(file_format: FileFormat) -> None:
     """Raises a `WriteError` if the package that writes a format is missing."""
-    if file_format not in _MODULES:
+    if not (module := _MODULES.get(file_format)):
         return
-    module, package = _MODULES[file_format]
     try:
         importlib.import_module(module)
     except ImportError as error:
+        package = module.partition(".")[0]
         raise WriteError(
             f"file_format {file_format.value}",
             f"cannot be written without the package {package} ({error})",
@@ -49,7 +46,7 @@ def add_format(built: epath.Path, folder: epath.Path) -> None:
 
     TFDS reads a format once `dataset_info.json` names it. That file is replaced last
     and atomically, so that no reader sees an incomplete format. The caller holds the
-    lock of the dataset.
+    lock.
 
     Args:
       built: a dataset in the new format, whole and synced. Its shards are moved.
@@ -84,16 +81,14 @@ def show(
 ) -> None:
     """Makes a builder's info describe a prepared dataset in one of its formats.
 
-    TFDS does not reset alternative formats when it reads an info again, and never
-    changes the format.
-
     Args:
       info: the builder's.
       dataset: what to describe.
-      file_format: the format to read; the default one if the dataset lacks it.
+      file_format: the format to read; the default one if the dataset does not have it.
     """
     default, *others = dataset.formats
     info.read_from_directory(dataset.folder)
+    # TFDS does not reset alternative formats when it reads an info again.
     for other in others:
         if other not in info.alternative_file_formats:
             info.add_alternative_file_format(other)
@@ -105,9 +100,9 @@ def show(
     )
 
 
-def _sizes(dataset: PreparedDataset) -> Mapping[str, tuple[int, list[int]]]:
+def _sizes(dataset: PreparedDataset) -> Mapping[str, object]:
     """Returns the bytes of each split, and how many records its shards have."""
     return {
-        name: (split.num_bytes, list(split.shard_lengths))
+        name: (split.num_bytes, split.shard_lengths)
         for name, split in dataset.splits.items()
     }

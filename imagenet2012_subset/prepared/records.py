@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import tensorflow_datasets as tfds
@@ -68,20 +68,12 @@ def read_shard(
         ) from error
 
 
-def _examples(
-    builder: tfds.core.DatasetBuilder, split: str, number: int
-) -> Iterable[dict[str, Any]]:
+def _examples(builder: Any, split: str, number: int) -> Any:
     shard = tfds.core.ReadInstruction(split, from_=number, to=number + 1, unit="shard")
     decoders = {"image": tfds.decode.SkipDecoding()}
-    examples: Iterable[dict[str, Any]]
     if builder.info.file_format == FileFormat.ARRAY_RECORD:
-        examples = builder.as_data_source(split=shard, decoders=decoders)
-        return examples
+        return builder.as_data_source(split=shard, decoders=decoders)
     # TensorFlow verifies the checksums of TFRecords as it reads them.
-    dataset = builder.as_dataset(
-        split=shard,
-        decoders=decoders,
-        read_config=tfds.ReadConfig(try_autocache=False),
-    )
-    examples = dataset.as_numpy_iterator()
-    return examples
+    config = tfds.ReadConfig(try_autocache=False)
+    dataset = builder.as_dataset(split=shard, decoders=decoders, read_config=config)
+    return dataset.as_numpy_iterator()
