@@ -1,4 +1,4 @@
-"""In which order and in which shards: all that a shard's bytes follow from.
+"""The order and the shards of a split, which all bytes of a shard follow from.
 
-Imports `find` for its nouns, `imagenet` and `errors`. Opens no file.
+Opens no file.
 """

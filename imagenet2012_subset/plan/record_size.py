@@ -1,4 +1,4 @@
-"""The bytes of a record, and how many there are, known before the image is read."""
+"""The bytes of a record, and their number, which is known before the image is read."""
 
 from __future__ import annotations
 
@@ -12,20 +12,17 @@ from imagenet2012_subset.tfds_internals import Example
 class RecordSerializer:
     """Turns examples into the bytes of `tf.train.Example`, the same on every run.
 
-    TFDS's own serializer takes any features, but copies each value from message to
-    message on the way. Of an image that is most of the time of its record, and no other
-    thread can run meanwhile.
+    TFDS's own serializer takes any features, but copies each image several times, and
+    no other thread can run meanwhile.
+
+    Raises:
+      ValueError: if the features are not `file_name`, `image` and `label`.
     """
 
     def __init__(self, features: tfds.features.FeaturesDict):
-        """Takes the dataset's features.
-
-        Raises:
-          ValueError: if there are others than `file_name`, `image` and `label`.
-        """
         if sorted(features) != ["file_name", "image", "label"]:
             raise ValueError(
-                f"records hold file_name, image and label, not {sorted(features)}"
+                f"records contain file_name, image and label, not {sorted(features)}"
             )
         self._features = features
 
@@ -38,7 +35,7 @@ class RecordSerializer:
         feature["file_name"].bytes_list.value.append(file_name)
         feature["image"].bytes_list.value.append(encoded["image"])
         feature["label"].int64_list.value.append(encoded["label"])
-        # Protobuf writes a map in an order of the process's own unless told otherwise.
+        # By default, protobuf writes a map in an order that differs between processes.
         record: bytes = proto.SerializeToString(deterministic=True)
         return record
 
@@ -46,9 +43,9 @@ class RecordSerializer:
 def record_size(name: str, label: int, image_size: int) -> int:
     """Returns the length of a record in bytes.
 
-    It follows from protobuf's wire format and the messages `Example`, `Features`,
-    `Feature`, `BytesList` and `Int64List` of TensorFlow: every level is a field with a
-    one-byte tag, its length and its content.
+    It follows from protobuf's wire format: every level of the messages `Example`,
+    `Features`, `Feature`, `BytesList` and `Int64List` is a field with a one-byte tag,
+    its length and its content.
 
     Args:
       name: the image's file name, ASCII.

@@ -65,6 +65,7 @@ class SplitPlan:
 
     @property
     def num_shards(self) -> int:
+        """How many shards the split has."""
         return len(self.shard_ends)
 
     @property
@@ -100,7 +101,7 @@ class SplitPlan:
 
 
 def summary(splits: Sequence[SplitPlan]) -> str:
-    """Returns what the splits come to: their size, and images and shards of each."""
+    """Returns the size of all splits in words, and the images and shards of each."""
     size = tfds.core.utils.Size(sum(split.num_bytes for split in splits))
     each = [
         f"{split.name}: {counted(len(split.entries), 'image')} in "
@@ -124,8 +125,8 @@ def plan_split(
     """Plans a split as TFDS would write it.
 
     TFDS sorts a split by a hash of its name and the example's key, and cuts it into
-    shards of nearly equal numbers of examples; how many shards, it takes from the size
-    of all records.
+    shards of nearly equal numbers of examples. The number of shards follows from the
+    size of all records.
 
     Args:
       name: of the split.
@@ -138,7 +139,7 @@ def plan_split(
       shuffle: False leaves them in source order.
 
     Raises:
-      WriteError: if there are to be more shards than images, or fewer than none.
+      WriteError: if there are more shards than images, or num_shards is negative.
     """
     image_names = decoded(entries.names)[:max_examples]
     order = list(range(len(image_names)))
@@ -148,16 +149,9 @@ def plan_split(
         order.sort(key=hashes.__getitem__)
 
     label = {wnid: rank for rank, wnid in enumerate(names.wnids())}
-    record_sizes = np.fromiter(
-        (
-            record_size(
-                image_names[i], label[names.wnid(image_names[i])], stored_sizes[i]
-            )
-            for i in order
-        ),
-        np.int64,
-        len(order),
-    )
+    labels = [label[names.wnid(image_name)] for image_name in image_names]
+    sizes = [record_size(image_names[i], labels[i], stored_sizes[i]) for i in order]
+    record_sizes = np.array(sizes, np.int64)
     if not 0 <= (shard_config.num_shards or 0) <= len(order):
         images = counted(len(order), f"{name} image")
         raise WriteError(
@@ -165,7 +159,7 @@ def plan_split(
             f"is {shard_config.num_shards:,}, but there are {images}",
             "Give a number from 1 up to that of the images, or leave the option out",
         )
-    num_shards = _num_shards(shard_config, int(record_sizes.sum()), len(order))
+    num_shards = _num_shards(shard_config, sum(sizes), len(order))
     ends = get_shard_boundaries(len(order), num_shards)
     return SplitPlan(
         name, source, entries.take(order), record_sizes, tuple(ends), template
@@ -176,9 +170,9 @@ def _num_shards(config: ShardConfig, num_bytes: int, num_examples: int) -> int:
     if config.num_shards:
         return config.num_shards
 
-    # TFDS computes with its class's limits whatever the instance says, so that a
-    # user's own would have no effect. Limits less than a factor of four apart leave no
-    # power of two between them, which is what TFDS takes for a number of shards.
+    # TFDS ignores the limits of an instance and uses those of its class. It chooses a
+    # power of two as the number of shards, and limits less than a factor of four apart
+    # may have none between them.
     class UserLimits(ShardConfig):
         max_shard_size = config.max_shard_size
         min_shard_size = max(1, min(config.min_shard_size, config.max_shard_size // 4))
@@ -186,7 +180,7 @@ def _num_shards(config: ShardConfig, num_bytes: int, num_examples: int) -> int:
     with_framing = num_bytes + num_examples * config.overhead
     at_least = -(-with_framing // config.max_shard_size)
     if at_least > _MAX_POWER_OF_TWO:
-        # Past this TFDS looks for a multiple of it, endlessly where there is none.
+        # Above this, TFDS searches for a multiple of it, endlessly if there is none.
         return min(num_examples, at_least)
     powers_of_two = UserLimits.calculate_number_shards(num_bytes, num_examples)
     return min(num_examples, max(powers_of_two, at_least))

@@ -175,8 +175,17 @@ def open_dataset(folder: epath.Path) -> PreparedDataset:
         splits = tfds.core.SplitDict.from_proto(
             repeated_split_infos=info.splits, filename_template=template
         )
-    _ensure_version(folder, info.version)
-    _ensure_labels(folder / LABELS_FILE)
+    # TFDS would not load it from this directory.
+    name = os.path.basename(absolute(folder))
+    if _VERSION.fullmatch(name) and name != info.version:
+        raise damaged(path, f"version {info.version} in the directory of {name}")
+    labels = folder / LABELS_FILE
+    if labels.exists():
+        with reading(labels):
+            wnids = labels.read_text().split()
+        if wnids != list(names.wnids()):
+            problem = f"{len(wnids):,} lines that are not the 1,000 wnids in order"
+            raise damaged(labels, problem)
     formats = tuple(dict.fromkeys([default, *others]))
     metadata = _read_metadata(folder / METADATA_FILE)
     return PreparedDataset(folder, info, formats, dict(splits), metadata)
@@ -245,24 +254,6 @@ def _unreadable(path: epath.Path, error: Exception) -> WriteError:
     )
 
 
-def _ensure_version(folder: epath.Path, version: str) -> None:
-    """Raises an error if TFDS would not load the dataset from this directory."""
-    name = os.path.basename(absolute(folder))
-    if _VERSION.fullmatch(name) and name != version:
-        path = folder / INFO_FILE
-        raise damaged(path, f"version {version} in the directory of {name}")
-
-
-def _ensure_labels(path: epath.Path) -> None:
-    if not path.exists():
-        return
-    with reading(path):
-        labels = path.read_text().split()
-    if labels != list(names.wnids()):
-        problem = f"{len(labels):,} lines that are not the 1,000 wnids in order"
-        raise damaged(path, problem)
-
-
 def _read_metadata(path: epath.Path) -> Mapping[str, Any]:
     if not path.exists():
         return {}
@@ -274,11 +265,8 @@ def _read_metadata(path: epath.Path) -> Mapping[str, Any]:
 def _length(path: epath.Path) -> int | None:
     """Returns the length of a file in bytes; None if it does not exist."""
     try:
-        # `epath` looks up the owner's name too, and fails for a user without one.
-        if is_local(path):
-            return os.stat(path).st_size
-        length: int = path.stat().length
-        return length
+        # `epath` also looks up the owner's name, and fails for a user without one.
+        return os.stat(path).st_size if is_local(path) else int(path.stat().length)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:

@@ -86,17 +86,12 @@ class Provenance:
     ) -> Provenance:
         """Returns what the existing dataset must have been built from to be reused.
 
-        Args:
-          config: names the subset list.
-          options: of the requested build.
-          found: what the existing dataset records.
-          folder: of that dataset, for messages.
-          own_list: whether the list is the user's. A published list cannot change, so
-            it is not read.
+        A published list cannot change, so it is not read. The user's own list is
+        assumed unchanged if it cannot be downloaded and the dataset in `folder`, which
+        records `found`, records the same URL.
 
         Raises:
-          SubsetListError: if the list is not available. A list that cannot be
-            downloaded is assumed unchanged if the dataset records the same URL.
+          SubsetListError: if the list is not available.
         """
         most = options.max_examples_per_split
         names_sha256, num_names = None, config.training_images or 0
@@ -128,7 +123,7 @@ def metadata_of(
 
     Args:
       config: names the list.
-      listed: the names in it.
+      listed: the names in the list.
       options: of the build.
       built_by: the builder and its version.
     """
@@ -153,9 +148,16 @@ def ensure_requested(
 ) -> None:
     """Raises an error unless a dataset is what a config and options request.
 
+    Args:
+      dataset: the existing dataset.
+      config: names the subset list.
+      options: of the requested build.
+      own_list: whether the list is the user's, not a published one.
+
     Raises:
-      SubsetListError: as `Provenance.requested` and `ensure_same`.
-      WriteError: as `ensure_same`.
+      SubsetListError: if the training images are those of a different list, or if the
+        list is not available.
+      WriteError: if the number or the order of the images differs.
     """
     found = Provenance.of(dataset)
     requested = Provenance.requested(
@@ -165,19 +167,26 @@ def ensure_requested(
 
 
 def ensure_same(requested: Provenance, found: Provenance, folder: epath.Path) -> None:
-    """Raises an error unless the dataset in `folder` is the requested one.
-
-    Args:
-      requested: what the dataset must have been built from.
-      found: what the dataset records.
-      folder: the dataset's directory.
+    """Raises an error unless what a dataset in `folder` records is what is requested.
 
     Raises:
       SubsetListError: if the training images are those of a different list.
       WriteError: if the number or the order of the images differs.
     """
-    if requested.num_examples and found.num_examples:
-        _ensure_same_list(requested, found, folder)
+    has_images = bool(requested.num_examples and found.num_examples)
+    if has_images and requested.names_sha256 not in (None, found.names_sha256):
+        if found.names_sha256 is None:
+            raise WriteError(
+                folder,
+                "does not record which subset list it was built from",
+                "Check whether it is the right one: python -m imagenet2012_subset "
+                f"check {folder} --subset_list LIST. {overwriting(folder)}",
+            )
+        raise SubsetListError(
+            requested.subset_list or "subset_list",
+            f"is not the list that {folder} was built from",
+            f"Give the SubsetConfig another name. {overwriting(folder)}",
+        )
     for split in sorted({*requested.num_examples, *found.num_examples}):
         wanted = requested.num_examples.get(split, 0)
         existing = found.num_examples.get(split, 0)
@@ -206,25 +215,6 @@ def ensure_same(requested: Provenance, found: Provenance, folder: epath.Path) ->
             "of the same name",
             f"Use ignore_duplicates again. {overwriting(folder)}",
         )
-
-
-def _ensure_same_list(
-    requested: Provenance, found: Provenance, folder: epath.Path
-) -> None:
-    if requested.names_sha256 in (None, found.names_sha256):
-        return
-    if found.names_sha256 is None:
-        raise WriteError(
-            folder,
-            "does not record which subset list it was built from",
-            "Check whether it is the right one: python -m imagenet2012_subset check "
-            f"{folder} --subset_list LIST. {overwriting(folder)}",
-        )
-    raise SubsetListError(
-        requested.subset_list or "subset_list",
-        f"is not the list that {folder} was built from",
-        f"Give the SubsetConfig another name. {overwriting(folder)}",
-    )
 
 
 def _value(metadata: Mapping[str, Any], key: str, kind: type[_Value]) -> _Value | None:

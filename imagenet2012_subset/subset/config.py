@@ -25,7 +25,7 @@ class SubsetConfig(tfds.core.BuilderConfig):
         line.
       training_images: how many names the list must have; None for any number.
       validation_images: how many validation images there must be, numbered from 1.
-        Fewer than the original's 50,000 make a smaller dataset for trying things out.
+        Fewer than the original 50,000 make a smaller dataset for trying things out.
     """
 
     description: str | None = None

@@ -70,7 +70,13 @@ def _select(source: Source, wanted: Sequence[str], ignore_duplicates: bool) -> I
     found = source.look_up(wanted)
     found_names = decoded(found.names)
     if missing := sorted(set(wanted).difference(found_names)):
-        raise _missing(source, missing, len(wanted))
+        raise ArchiveError(
+            source.path,
+            f"is missing {len(missing):,} of {len(wanted):,} images "
+            f"({first_of(missing)}); {source.describe()}{_what_it_is(source)}",
+            f"{source.remedy}; `python -m imagenet2012_subset check` reports what a "
+            "directory contains",
+        )
     first_at = {name: at for at, name in reversed([*enumerate(found_names)])}
     if len(first_at) < len(found_names):
         if not ignore_duplicates:
@@ -79,19 +85,8 @@ def _select(source: Source, wanted: Sequence[str], ignore_duplicates: bool) -> I
     return Images(source, found)
 
 
-def _missing(source: Source, missing: Sequence[str], num_wanted: int) -> ArchiveError:
-    return ArchiveError(
-        source.path,
-        f"is missing {len(missing):,} of {num_wanted:,} images ({first_of(missing)}); "
-        f"{source.describe()}{_what_it_is(source)}",
-        f"{source.remedy}; `python -m imagenet2012_subset check` reports what a "
-        "directory contains",
-    )
-
-
 def _duplicated(source: Source, found: Entries) -> ArchiveError:
-    names_found = decoded(found.names)
-    counts = collections.Counter(names_found)
+    counts = collections.Counter(decoded(found.names))
     repeated = sorted(name for name, count in counts.items() if count > 1)
     places = [source.where(entry) for entry in found if entry.name == repeated[0]]
     return ArchiveError(

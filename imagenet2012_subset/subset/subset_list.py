@@ -58,7 +58,7 @@ def download_list(url: str) -> bytes:
 
 
 def fingerprint(listed: Iterable[str]) -> str:
-    """Returns a SHA-256 in hexadecimal that tells sets of names apart."""
+    """Returns a SHA-256 in hexadecimal that identifies a set of names."""
     return hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()
 
 
@@ -67,17 +67,16 @@ def fetch_subset_list(
     dl_manager: tfds.download.DownloadManager,
     url_infos: Mapping[str, UrlInfo],
 ) -> list[str]:
-    """Returns the names of a config's training images, downloading its list if need be.
+    """Returns the names in a config's list, which it downloads if needed.
 
     Args:
-      config: says which list.
-      dl_manager: takes the list from manual_dir, from an earlier download or anew.
-      url_infos: what is known of the files behind URLs.
+      config: names the list.
+      dl_manager: finds the list in manual_dir or an earlier download, or downloads it.
+      url_infos: sizes and checksums of published files, by URL.
 
     Raises:
       SubsetListError: as `read_subset_list`; or if the list cannot be downloaded, is
-        not the one that was published, or has another number of names than the config
-        says.
+        not the published one, or does not have as many names as the config says.
     """
     path: os.PathLike[str] | str = config.subset_list
     if config.is_remote:
@@ -89,7 +88,7 @@ def fetch_subset_list(
             path,
             f"has {len(listed):,} names, but config {config.name!r} has "
             f"{config.training_images:,}",
-            "Use the list of that config, or a SubsetConfig of your own",
+            "Use the list of that config, or your own SubsetConfig",
         )
     return listed
 
@@ -145,11 +144,11 @@ def _not_as_published(by_hand: epath.Path, problem: str, url: str) -> SubsetList
 
 
 def difference(path: epath.Path, published: UrlInfo) -> str | None:
-    """Returns how a list differs from the one that was published; None if it does not.
+    """Returns how a list differs from the published one; None if it does not.
 
     Args:
       path: the list.
-      published: the size and the checksum of the other.
+      published: the size and the checksum of the published list.
 
     Raises:
       SubsetListError: if the list cannot be read.
@@ -182,8 +181,8 @@ def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:
     """Returns the names in a subset list, as ImageNet writes them, in list order.
 
     The path may start with `~`. Lines may end in LF or CRLF, the file may start with a
-    byte order mark, and blank lines do not count. A name may omit `.JPEG`, have folders
-    before it and have its wnid appended, as the folders of a source may have.
+    byte order mark, and blank lines do not count. A name may omit `.JPEG`, and may have
+    folders before it and its wnid appended.
 
     Raises:
       SubsetListError: if the file cannot be read or is empty, or if a line names no
@@ -216,19 +215,18 @@ def parse_subset_list(data: bytes, path: str) -> list[str]:
         *folders, name = entry.replace("\\", "/").split("/")
         if not name.endswith(".JPEG"):
             name += ".JPEG"
-        parsed = names.parse_path(name.encode())
-        appended = None
-        if parsed and parsed.appended:
-            name, appended = parsed.name.decode(), parsed.appended.decode()
-        if names.training_wnid(name) is None:
-            problem = f"{where} names no training image"
-            if names.validation_number(name) is not None:
-                problem += " but one of the validation set"
-            else:
-                problem += " of ILSVRC 2012's 1,000 synsets"
-            raise SubsetListError(path, problem, _FORMAT)
         claims = [folder for folder in folders if names.is_wnid(folder)]
-        for claimed in [*claims, appended] if appended else claims:
+        parsed = names.parse_path(name.encode())
+        if parsed and parsed.appended:
+            name = parsed.name.decode()
+            claims.append(parsed.appended.decode())
+        if names.training_wnid(name) is None:
+            what = "of ILSVRC 2012's 1,000 synsets"
+            if names.validation_number(name) is not None:
+                what = "but one of the validation set"
+            problem = f"{where} names no training image {what}"
+            raise SubsetListError(path, problem, _FORMAT)
+        for claimed in claims:
             if wnid := names.mismatched_wnid(name, claimed):
                 raise SubsetListError(
                     path,

@@ -65,10 +65,11 @@ def locked(final: epath.Path) -> Iterator[bool]:
 
 def _open_and_lock(path: str, final: epath.Path) -> tuple[int, bool]:
     """Returns the descriptor of the lock file, and whether it is locked."""
+    quiet = False
     while True:
         descriptor = _open(path)
         try:
-            is_locked = _lock(descriptor, final)
+            is_locked = _lock(descriptor, final, quiet)
             # Whoever held the lock before has removed its file: another file, with a
             # lock of its own, may be there now.
             if not is_locked or _is_at(descriptor, path):
@@ -77,6 +78,7 @@ def _open_and_lock(path: str, final: epath.Path) -> tuple[int, bool]:
             os.close(descriptor)
             raise
         os.close(descriptor)
+        quiet = True  # Waiting is logged already.
 
 
 def _open(path: str) -> int:
@@ -96,7 +98,7 @@ def _is_at(descriptor: int, path: str) -> bool:
         return False
 
 
-def _lock(descriptor: int, final: epath.Path) -> bool:
+def _lock(descriptor: int, final: epath.Path, quiet: bool) -> bool:
     """Waits for the lock; returns False if the file system has none."""
     try:
         import fcntl
@@ -106,10 +108,10 @@ def _lock(descriptor: int, final: epath.Path) -> bool:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):  # Which one depends on the platform.
-            holder = os.pread(descriptor, 200, 0).decode(errors="replace")
-            logging.warning(
-                "Waiting for %s, which builds %s", holder or "another process", final
-            )
+            if not quiet:
+                holder = os.pread(descriptor, 200, 0).decode(errors="replace")
+                who = holder or "another process"
+                logging.warning("Waiting for %s, which builds %s", who, final)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:
         if error.errno not in _NO_LOCKS:

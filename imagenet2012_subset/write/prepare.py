@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from absl import logging
 from etils import epath
@@ -87,14 +86,9 @@ def prepare(
         )
 
     def find() -> PreparedDataset | None:
-        """Returns the existing dataset, if it may be used and is the requested one."""
         if overwrite or not (final.exists() or link_target(final)):
             return None
-        dataset = open_dataset(final)
-        ensure_requested(dataset)
-        is_in_format = file_format in dataset.formats
-        dataset.ensure_complete(file_format if is_in_format else dataset.default_format)
-        return dataset
+        return _open_requested(final, file_format, ensure_requested)
 
     found = find()
     if found and file_format in found.formats:
@@ -102,7 +96,7 @@ def prepare(
         return False
     ensure_folder(final.parent)
     ensure_writable(file_format)
-    with _disk_errors(final):
+    try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with locked(final) as is_locked:
             put_back(final)
@@ -113,6 +107,10 @@ def prepare(
                 logging.info("Another process has built %s", final)
                 return False
             _build_and_place(final, file_format, build, found, overwrite=overwrite)
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        raise unwritable(final, str(error)) from error
     return True
 
 
@@ -141,6 +139,17 @@ def ensure_folder(folder: epath.Path) -> None:
             )
 
 
+def _open_requested(
+    final: epath.Path, file_format: FileFormat, ensure_requested: Check
+) -> PreparedDataset:
+    """Opens a dataset; raises an error if it is incomplete or not the requested one."""
+    dataset = open_dataset(final)
+    ensure_requested(dataset)
+    is_in_format = file_format in dataset.formats
+    dataset.ensure_complete(file_format if is_in_format else dataset.default_format)
+    return dataset
+
+
 def _build_and_place(
     final: epath.Path,
     file_format: FileFormat,
@@ -156,16 +165,15 @@ def _build_and_place(
             final,
             target,
         )
-    num_shards = {}
-    if found:
-        num_shards = {name: split.num_shards for name, split in found.splits.items()}
+    splits = found.splits if found else {}
+    num_shards = {name: split.num_shards for name, split in splits.items()}
     with staging_directory(final) as staging:
         built = build(staging, num_shards)
         sync_folder(built)
         if not found and put_in_place(staging, final, replace=overwrite):
             return
-        # The dataset gets this format as well. Without locks, it may also be that
-        # another build was faster.
+        # The dataset gets this format too. Without locks, another build may also have
+        # been faster.
         found = open_dataset(final)
         ensure_same(Provenance.of(open_dataset(built)), Provenance.of(found), final)
         if file_format not in found.formats:
@@ -192,8 +200,7 @@ def _prepare_in_bucket(
             raise WriteError(
                 final, "exists, and is not replaced in a bucket", overwriting(final)
             )
-        dataset = open_dataset(final)
-        ensure_requested(dataset)
+        dataset = _open_requested(final, file_format, ensure_requested)
         if file_format not in dataset.formats:
             raise WriteError(
                 final,
@@ -201,7 +208,6 @@ def _prepare_in_bucket(
                 "a dataset in a bucket",
                 f"Use file_format={dataset.default_format.value!r} or another data_dir",
             )
-        dataset.ensure_complete(file_format)
         return False
     ensure_writable(file_format)
     with tempfile.TemporaryDirectory(prefix="imagenet2012_subset.") as staging:
@@ -225,13 +231,3 @@ def _is_mount_point(folder: epath.Path) -> bool:
     except OSError as error:
         return error.errno in (errno.EXDEV, errno.EBUSY)
     return False
-
-
-@contextlib.contextmanager
-def _disk_errors(final: epath.Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _DISK_ERRORS:
-            raise
-        raise unwritable(final, str(error)) from error
