@@ -24,11 +24,7 @@ from imagenet2012_subset.prepared.dataset import (
 from imagenet2012_subset.prepared.formats import show
 from imagenet2012_subset.prepared.provenance import ensure_requested, metadata_of
 from imagenet2012_subset.registration import register
-from imagenet2012_subset.sources.discovery import (
-    Sources,
-    find_sources,
-    manual_dir_of,
-)
+from imagenet2012_subset.sources.discovery import Sources, find_sources, manual_dir_of
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.sources.index_cache import folder_in
 from imagenet2012_subset.storage.paths import is_local, supported
@@ -46,11 +42,7 @@ from imagenet2012_subset.tfds_internals import (
 from imagenet2012_subset.version import __version__
 from imagenet2012_subset.write.beam import write_splits_on_beam
 from imagenet2012_subset.write.local import num_workers, write_splits
-from imagenet2012_subset.write.prepare import (
-    ensure_data_dir,
-    ensure_folder,
-    prepare,
-)
+from imagenet2012_subset.write.prepare import ensure_data_dir, ensure_folder, prepare
 from imagenet2012_subset.write.shard import ShardWriter
 
 _SIMCLR_LISTS = (

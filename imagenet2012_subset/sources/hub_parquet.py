@@ -31,6 +31,7 @@ from imagenet2012_subset.errors import (
 )
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, Original
+from imagenet2012_subset.output import progress_bar
 from imagenet2012_subset.sources.example import LabelOf, label_function
 from imagenet2012_subset.sources.index_cache import IndexedSource
 from imagenet2012_subset.sources.source import Entries, Entry, Index
@@ -38,7 +39,6 @@ from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_o
 from imagenet2012_subset.storage.folders import entries_of, in_threads
 from imagenet2012_subset.storage.open import find_files
 from imagenet2012_subset.storage.paths import dangling_link, free_bytes
-from imagenet2012_subset.tfds_internals import tqdm
 
 _FILE_NAME = re.compile(r"(train|validation)-\d{5}-of-(\d{5})\.parquet", re.ASCII)
 _IN_HUB_CACHE = ("snapshots/*/data", "datasets--ILSVRC--imagenet-1k/snapshots/*/data")
@@ -142,7 +142,7 @@ class HubParquet(IndexedSource):
         used = np.unique(entries.files)
         per_file = [np.flatnonzero(entries.files == file) for file in used]
         columns = np.empty((3, len(entries)), np.int64)
-        bar = tqdm(
+        bar = progress_bar(
             total=len(entries),
             desc=f"Copying {split} images",
             unit=" images",

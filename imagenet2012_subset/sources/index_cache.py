@@ -17,10 +17,10 @@ import numpy as np
 from absl import logging
 from etils import epath
 
+from imagenet2012_subset.output import progress_bar
 from imagenet2012_subset.sources.source import Entries, Index, Listing, Source
 from imagenet2012_subset.storage.files import FileTable
 from imagenet2012_subset.storage.paths import is_local
-from imagenet2012_subset.tfds_internals import tqdm
 
 _FORMAT = 3
 _COLUMNS = {"names": "S", "files": "i", "offsets": "i", "sizes": "i", "seals": "i"}
@@ -66,7 +66,9 @@ class IndexedSource(Source):
     def _progress(self, what: str) -> Any:
         """Returns a progress bar of the bytes of all files."""
         total = int(self.table.sizes.sum())
-        return tqdm(total=total, desc=what, unit="B", unit_scale=True, leave=False)
+        return progress_bar(
+            total=total, desc=what, unit="B", unit_scale=True, leave=False
+        )
 
 
 def folder_in(download_dir: epath.Path) -> epath.Path:

@@ -93,28 +93,6 @@ def test_an_error_at_each_call_of_the_last_step(place, old, error):
     each_call(run, at_least=10)
 
 
-def test_an_error_leaves_nothing_beside(place):
-    def fail() -> None:
-        raise KeyboardInterrupt
-
-    place.new_place(1)
-    rename = os.rename
-    renamed = []
-
-    def fail_at_the_second(source, target):
-        renamed.append(target)
-        if len(renamed) == 3:  # After the check for a mount point.
-            fail()
-        rename(source, target)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "rename", fail_at_the_second)
-        with pytest.raises(KeyboardInterrupt):
-            place.prepare(2, overwrite=True)
-    assert place.holds() == 1
-    assert not place.beside()
-
-
 @pytest.mark.usefixtures("without_locks")
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("old", [None, 1])
@@ -215,37 +193,6 @@ def test_what_overwrites_is_built_before_the_old_one_goes(build, monkeypatch):
     assert seen == [before]
     assert again.info.splits["train"].num_shards == 2
     assert os.listdir(again.data_path.parent) == ["5.0.0"]
-
-
-def test_an_interrupt_at_each_rename_of_a_whole_build(build, tmp_path):
-    first = build()
-    folder = pathlib.Path(first.data_path)
-
-    def overwritten(number: int) -> int:
-        rename = os.rename
-        count = 0
-
-        def interrupt(*args):
-            nonlocal count
-            count += 1
-            if count == number:
-                raise KeyboardInterrupt
-            rename(*args)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(os, "rename", interrupt)
-            try:
-                build(download_mode=_OVERWRITE, num_shards=2)
-            except KeyboardInterrupt:
-                assert len(list(folder.glob("*train.tfrecord*"))) == 1
-                assert names_in(folder.parent) == ["5.0.0"]
-        return count
-
-    number = 1
-    while overwritten(number) >= number:
-        number += 1
-    assert number > 3
-    assert len(list(folder.glob("*train.tfrecord*"))) == 2
 
 
 @pytest.fixture(params=["another file system", "same file system"])

@@ -106,14 +106,6 @@ def test_tfrecord_and_parquet_after_array_record(build, small):
     assert contents(folder) == before
 
 
-def test_download_and_prepare_in_a_format(build, small, small_data):
-    build()
-    builder = small()
-    config = tfds.download.DownloadConfig(manual_dir=small_data.manual_dir)
-    builder.download_and_prepare(file_format="array_record", download_config=config)
-    assert _examples(builder.as_data_source(split="train")) == _read(small())
-
-
 def test_through_data_source_of_tfds(build, small, small_data, tmp_path):
     build()
     source = tfds.data_source(
@@ -170,12 +162,6 @@ def test_other_archives_than_those_of_the_dataset(build, small_data):
     assert error.value.path == str(folder)
     assert contents(folder) == before
     assert names_in(folder.parent) == ["5.0.0"]
-
-
-def test_another_list_or_options_in_another_format(build):
-    build()
-    with pytest.raises(WriteError, match="has 6 train images, but 2 are requested"):
-        build(file_format="array_record", max_examples_per_split=2)
 
 
 def test_stopped_at_each_call_of_adding_a_format(build, tmp_path, tmp_path_factory):

@@ -421,7 +421,7 @@ def test_an_interrupt_ends_the_other_threads(small_data, hub, tmp_path, monkeypa
 
     monkeypatch.setattr(Spool, "append", append_slowly)
     monkeypatch.setattr(hub_parquet, "_THREADS", 1)
-    monkeypatch.setattr(hub_parquet, "tqdm", lambda **kwargs: Bar())
+    monkeypatch.setattr(hub_parquet, "progress_bar", lambda **kwargs: Bar())
     with pytest.raises(KeyboardInterrupt):
         _staged(small_data, hub, tmp_path)
     assert not list(tmp_path.glob("*.images"))

@@ -2,17 +2,14 @@
 
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import pytest
 import tensorflow_datasets as tfds
 
-import imagenet2012_subset
 from imagenet2012_subset import ArchiveError
 from imagenet2012_subset.sources import tar_archive
 from imagenet2012_subset.storage.files import read_in_order
@@ -149,30 +146,6 @@ def test_several_processes_load_the_same_dataset(small_data, build, tmp_path):
     assert [path.name for path in _folder(data_dir).iterdir()] == ["5.0.0"]
 
 
-@pytest.mark.usefixtures("without_locks")
-def test_a_lost_race_leaves_a_usable_builder(build, monkeypatch, tmp_path):
-    first = build(data_dir=tmp_path / "first")
-    finish = imagenet2012_subset.Builder._generate_splits
-
-    def finish_second(self, *args):
-        finished = finish(self, *args)
-        target = tmp_path / "data" / "imagenet2012_subset" / "small" / "5.0.0"
-        shutil.copytree(first.data_dir, target)
-        return finished
-
-    monkeypatch.setattr(imagenet2012_subset.Builder, "_generate_splits", finish_second)
-    second = build()
-    assert read_split(second, "train") == read_split(first, "train")
-
-
-def test_a_build_beside_a_finished_dataset_leaves_it_alone(build, small_data):
-    finished = build()
-    before = _shards(pathlib.Path(finished.data_dir))
-    (small_data.manual_dir / "ILSVRC2012_img_val.tar").write_bytes(b"")
-    build()
-    assert _shards(pathlib.Path(finished.data_dir)) == before
-
-
 def test_a_failed_overwrite_puts_the_old_dataset_back(build, small_data):
     finished = build()
     before = _shards(pathlib.Path(finished.data_dir))
@@ -217,19 +190,3 @@ def test_a_read_error(build, monkeypatch):
     monkeypatch.setattr(os, "pread", fail)
     with pytest.raises(ArchiveError, match="Input/output error"):
         build()
-
-
-def test_a_worker_that_fails_stops_the_others(build, small_data, monkeypatch):
-    reading = threading.Event()
-
-    def fail_once(files, ranges):
-        if not reading.is_set():
-            reading.set()
-            raise RuntimeError("a bug")
-        for block in read_in_order(files, ranges):
-            time.sleep(0.05)
-            yield block
-
-    monkeypatch.setattr(tar_archive, "read_in_order", fail_once)
-    with pytest.raises(RuntimeError, match="a bug"):
-        build(workers=2, num_shards=3)

@@ -19,7 +19,6 @@ import imagenet2012_subset
 from imagenet2012_subset import DatasetError, SubsetConfig, WriteError
 from imagenet2012_subset.write.shard import ShardWriter
 from tests.conftest import read_split
-from tests.shared import archives
 from tests.shared.final_place import contents, names_in
 
 _OVERWRITE = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
@@ -48,55 +47,6 @@ def test_the_space_needed_is_that_of_the_records(build, monkeypatch, tmp_path):
     assert build().is_prepared()
 
 
-def test_keys_that_are_not_the_planned_ones(build, monkeypatch, tmp_path):
-    generate = imagenet2012_subset.Builder._generate_examples
-
-    def generate_with_other_keys(self, images):
-        for key, example in generate(self, images):
-            yield key[::-1], example
-
-    monkeypatch.setattr(
-        imagenet2012_subset.Builder, "_generate_examples", generate_with_other_keys
-    )
-    with pytest.raises(WriteError, match="was planned to hold"):
-        build()
-    assert _nothing_is_left(tmp_path)
-
-
-def test_a_worker_that_fails_stops_the_others_within_an_image(
-    build, small_data, monkeypatch
-):
-    small_data.validation[:] = [
-        (archives.validation_name(n), archives.jpeg(n)) for n in range(1, 41)
-    ]
-    small_data.write()
-    generate = imagenet2012_subset.Builder._generate_examples
-    second_writes = threading.Event()
-    failed = threading.Event()
-    first = threading.Lock()
-    after = []
-
-    def generate_slowly(self, images):
-        if first.acquire(blocking=False):
-            second_writes.wait(300)
-            failed.set()
-            raise RuntimeError("a bug")
-        for example in generate(self, images):
-            second_writes.set()
-            failed.wait(300)
-            time.sleep(0.05)
-            after.append(example)
-            yield example
-
-    monkeypatch.setattr(
-        imagenet2012_subset.Builder, "_generate_examples", generate_slowly
-    )
-    with pytest.raises(RuntimeError, match="a bug"):
-        build(workers=2, num_shards=1, validation_images=40)
-    # The split that the first one is not in has 6 or 40 images.
-    assert len(after) < 6
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 def test_as_many_shards_at_a_time_as_workers(build, monkeypatch, workers):
     write = ShardWriter._write_records
@@ -120,25 +70,6 @@ def test_as_many_shards_at_a_time_as_workers(build, monkeypatch, workers):
     monkeypatch.setattr(ShardWriter, "_write_records", write_together)
     build(workers=workers, num_shards=3)
     assert most == workers
-
-
-@pytest.mark.parametrize(
-    ("number", "told"),
-    [
-        (-1, "is -1, but there are 6 train images"),
-        (6, "is 6, but there are 5 validation images"),
-        (7, "is 7, but there are 6 train images"),
-    ],
-)
-def test_a_number_of_shards_that_cannot_be(build, tmp_path, number, told):
-    with pytest.raises(WriteError, match=f"num_shards: {told}") as raised:
-        build(num_shards=number)
-    assert "leave the option out" in raised.value.remedy
-    assert _nothing_is_left(tmp_path)
-
-
-def test_as_many_shards_as_images(build):
-    assert build(num_shards=5).info.splits["validation"].shard_lengths == [1] * 5
 
 
 @pytest.mark.parametrize("deep", [False, True])

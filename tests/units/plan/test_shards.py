@@ -99,16 +99,6 @@ def test_order_is_by_md5_of_split_and_file_name(rows, split):
 
 
 @quickly
-@given(image_lists, st.randoms())
-def test_order_does_not_depend_on_that_in_the_archive(rows, random):
-    plan = plan_of("train", entries_of(rows), ShardConfig())
-    shuffled = random.sample(rows, len(rows))
-    again = plan_of("train", entries_of(shuffled), ShardConfig())
-    assert names_of(again.entries) == names_of(plan.entries)
-    assert again.record_sizes.tolist() == plan.record_sizes.tolist()
-
-
-@quickly
 @given(image_lists, st.booleans())
 def test_each_image_keeps_its_place_in_the_archive_and_its_size(rows, shuffle):
     entries = entries_of(rows)
@@ -190,14 +180,6 @@ def test_number_of_shards_by_default_is_what_tfds_takes(shape):
     assert plan.num_shards == expected
 
 
-@quickly
-@given(image_lists)
-def test_default_limits_of_a_download_config_are_those_of_tfds(rows):
-    config = tfds.download.DownloadConfig().get_shard_config()
-    plan = plan_of("train", entries_of(rows), config)
-    assert plan.num_shards == ShardConfig().get_number_shards(plan.num_bytes, len(rows))
-
-
 @settings(deadline=None, max_examples=200)
 @given(
     st.integers(1, 600),
@@ -238,24 +220,6 @@ def test_a_limit_that_no_image_fits_gives_each_a_shard_of_its_own(
     assert 1 <= plan.num_shards <= num_images
     if int(plan.record_sizes[0]) + FRAME > max_shard_size:
         assert plan.shard_lengths == [1] * num_images
-
-
-@pytest.mark.parametrize("min_shard_size", [0, 1])
-def test_a_minimum_of_nothing_is_a_limit_like_others(min_shard_size):
-    config = ShardConfig(min_shard_size=min_shard_size, max_shard_size=10_000)
-    plan = plan_of("train", many(100, 1000), config)
-    assert max(shard_bytes(plan)) <= 10_000
-
-
-@quickly
-@given(image_lists, st.integers(20, 30))
-def test_a_larger_minimum_gives_no_more_shards(rows, log_size):
-    entries = entries_of(rows)
-    counts = [
-        plan_of("train", entries, ShardConfig(min_shard_size=size)).num_shards
-        for size in (1 << log_size - 4, 1 << log_size)
-    ]
-    assert counts[0] >= counts[1]
 
 
 @pytest.mark.parametrize("num_shards", [4, -1])
