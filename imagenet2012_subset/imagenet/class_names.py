@@ -1,12 +1,13 @@
-"""What people call the 1,000 classes.
+"""Names for the 1,000 classes.
 
-The words are WordNet's: `class_names.tsv` has a line for each class, in label order,
-with its wnid and, after a tab, the synset's lemmas. `WORDNET_LICENSE.txt` beside it is
-the notice that WordNet asks for.
+They are from WordNet: `class_names.tsv` has a line for each class, in label order, with
+its wnid and, after a tab, the synset's lemmas. `WORDNET_LICENSE.txt` is the notice that
+WordNet requires.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.resources
 import operator
@@ -14,8 +15,8 @@ from typing import SupportsIndex
 
 import numpy as np
 
-# Classes whose first lemma is another's too, if capitals do not count.
-_TOLD_APART = {
+# Classes that share their first lemma with another class, if case is ignored.
+_DISTINCT_NAMES = {
     "n02012849": "crane (bird)",
     "n03126707": "crane (machine)",
     "n02113186": "Cardigan Welsh corgi",
@@ -25,7 +26,7 @@ _TOLD_APART = {
 
 
 def class_name(label_or_wnid: SupportsIndex | str) -> str:
-    """Returns what people call a class, such as `jack-o'-lantern`.
+    """Returns the name of a class, such as `jack-o'-lantern`.
 
     Args:
       label_or_wnid: a label, 0 to 999, as any kind of integer; or a WordNet id, such as
@@ -39,18 +40,20 @@ def class_name(label_or_wnid: SupportsIndex | str) -> str:
 
 @functools.cache
 def class_names() -> tuple[str, ...]:
-    """Returns the 1,000 names, no two alike; a class's label is its index.
+    """Returns the 1,000 distinct names; a class's label is its index.
 
-    A name is WordNet's first lemma, or says more where two classes share that one:
+    A name is WordNet's first lemma, or a longer name if two classes share this lemma:
     `crane (bird)` and `crane (machine)`.
     """
-    return tuple(_TOLD_APART.get(wnid, lemmas[0]) for wnid, lemmas in _lemmas().items())
+    return tuple(
+        _DISTINCT_NAMES.get(wnid, lemmas[0]) for wnid, lemmas in _lemmas().items()
+    )
 
 
 def class_lemmas(label_or_wnid: SupportsIndex | str) -> tuple[str, ...]:
-    """Returns all words that WordNet has for a class, the usual one first.
+    """Returns all words that WordNet has for a class, the most common one first.
 
-    Other classes may have some of them too.
+    Other classes may share some of them.
 
     Raises:
       ValueError: if there is no such class.
@@ -66,15 +69,11 @@ def _label(label_or_wnid: SupportsIndex | str) -> int:
                 "as 'n01440764'"
             )
         return tuple(_lemmas()).index(label_or_wnid)
-    try:
-        # True is an integer to Python, but surely meant as no label.
-        label = (
-            -1
-            if isinstance(label_or_wnid, (bool, np.bool_))
-            else operator.index(label_or_wnid)
-        )
-    except TypeError:
-        label = -1
+    label = -1
+    # Python treats True as an integer, but it is not meant as a label.
+    if not isinstance(label_or_wnid, (bool, np.bool_)):
+        with contextlib.suppress(TypeError):
+            label = operator.index(label_or_wnid)
     if not 0 <= label < len(_lemmas()):
         raise ValueError(
             f"{label_or_wnid!r} is neither a label, an integer from 0 to "

@@ -21,6 +21,19 @@ class ConversionError(ValueError):
     """TFDS cannot convert an image to an RGB JPEG."""
 
 
+def convert(function: str, image: bytes) -> bytes:
+    """Returns what a function of `tfds.core.utils` makes of an image.
+
+    Args:
+      function: `jpeg_cmyk_to_rgb` or `png_to_jpeg`.
+      image: the encoded image.
+
+    Raises:
+      ConversionError: if TFDS cannot convert the image.
+    """
+    return _converter.convert(function, image)
+
+
 class _Converter:
     """A child process that converts images. It starts on demand and ends when idle."""
 
@@ -33,7 +46,12 @@ class _Converter:
     def convert(self, function: str, image: bytes) -> bytes:
         with self._lock:
             self._timer.cancel()
-            answer = self._answer((function, image))
+            try:
+                answer = self._answer((function, image))
+            except BaseException:
+                # An interrupted request leaves its answer in the pipe.
+                self._stop()
+                raise
             self._timer = threading.Timer(_IDLE_SECONDS, self.close)
             self._timer.daemon = True
             self._timer.start()
@@ -46,7 +64,7 @@ class _Converter:
             self._stop()
 
     def _answer(self, request: tuple[str, bytes]) -> bytes | ConversionError:
-        if self._process is None:
+        if self._errors is None or self._process is None:
             self._errors = tempfile.TemporaryFile()  # noqa: SIM115
             self._process = _start(self._errors)
         assert self._process.stdin is not None
@@ -57,22 +75,13 @@ class _Converter:
             answer: bytes | ConversionError = pickle.load(self._process.stdout)
         except (BrokenPipeError, EOFError) as error:
             status = self._process.wait()
-            printed = self._printed()
-            self._stop()
+            self._errors.seek(0)
+            printed = self._errors.read().decode(errors="replace").strip()
             raise RuntimeError(
                 f"The process that converts images ended with status {status}. It "
                 f"printed: {printed[-2000:]}"
             ) from error
-        except BaseException:
-            # An interrupted request leaves its answer in the pipe.
-            self._stop()
-            raise
         return answer
-
-    def _printed(self) -> str:
-        assert self._errors is not None
-        self._errors.seek(0)
-        return self._errors.read().decode(errors="replace").strip()
 
     def _stop(self) -> None:
         if self._process is not None:
@@ -101,21 +110,3 @@ def _start(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
 _converter = _Converter()
 # A child of a fork must not share its parent's pipes and lock.
 os.register_at_fork(after_in_child=_converter.__init__)  # type: ignore[misc]
-
-
-def cmyk_to_rgb_jpeg(image: bytes) -> bytes:
-    """Returns what `tfds.core.utils.jpeg_cmyk_to_rgb` returns.
-
-    Raises:
-      ConversionError: if TFDS cannot convert the image.
-    """
-    return _converter.convert("jpeg_cmyk_to_rgb", image)
-
-
-def png_to_rgb_jpeg(image: bytes) -> bytes:
-    """Returns what `tfds.core.utils.png_to_jpeg` returns.
-
-    Raises:
-      ConversionError: if TFDS cannot convert the image.
-    """
-    return _converter.convert("png_to_jpeg", image)

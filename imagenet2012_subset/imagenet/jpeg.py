@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from imagenet2012_subset.file_types import START_BYTES, FileType, file_type
-from imagenet2012_subset.imagenet.conversion import (
-    ConversionError,
-    cmyk_to_rgb_jpeg,
-    png_to_rgb_jpeg,
-)
+from imagenet2012_subset.imagenet.conversion import ConversionError, convert
 
-# The training images that are not RGB JPEGs. Since its version 3.0.0 TFDS's ImageNet
-# stores them as if they were.
+# The training images that are not RGB JPEGs. TFDS's ImageNet stores them as RGB JPEGs
+# since its version 3.0.0.
 CMYK_IMAGES = frozenset(
     f"{stem}.JPEG"
     for stem in (
@@ -44,9 +40,9 @@ def to_rgb_jpeg(name: str, data: bytes) -> bytes:
       ConversionError: if the image has to be converted, but cannot be.
     """
     if name in CMYK_IMAGES:
-        return cmyk_to_rgb_jpeg(data)
+        return convert("jpeg_cmyk_to_rgb", data)
     if name in PNG_IMAGES:
-        return png_to_rgb_jpeg(data)
+        return convert("png_to_jpeg", data)
     return data
 
 

@@ -6,11 +6,7 @@ import dataclasses
 
 from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
 
-_BLOCK = 512  # Of a tar.
-_HOW_TO_GET = (
-    "Register on https://image-net.org/download-images, download {name} "
-    "(ILSVRC 2012, {what}) and place it there"
-)
+_TAR_BLOCK = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +18,7 @@ class Original:
       what: what the download page calls it.
       size: its length in bytes.
       sha256: of its bytes, in hexadecimal.
-      num_images: how many images it holds.
+      num_images: how many images it contains.
     """
 
     file_name: str
@@ -33,15 +29,17 @@ class Original:
 
     @property
     def mean_image_bytes(self) -> float:
-        """The average length of an image in bytes.
-
-        An image in a tar has a header before it, and on average half a block behind.
-        """
-        return self.size / self.num_images - 1.5 * _BLOCK
+        """The average length of an image in bytes."""
+        # A tar has a header before each image, and on average half a block after it.
+        return self.size / self.num_images - 1.5 * _TAR_BLOCK
 
     @property
     def how_to_get(self) -> str:
-        return _HOW_TO_GET.format(name=self.file_name, what=self.what)
+        """What to do if the archive is missing, for errors."""
+        return (
+            "Register on https://image-net.org/download-images, download "
+            f"{self.file_name} (ILSVRC 2012, {self.what}) and place it there"
+        )
 
 
 # Sizes and hashes are those of the files on image-net.org.

@@ -7,10 +7,14 @@ import time
 import pytest
 
 from imagenet2012_subset.imagenet import conversion
-from imagenet2012_subset.imagenet.conversion import ConversionError, cmyk_to_rgb_jpeg
+from imagenet2012_subset.imagenet.conversion import ConversionError, convert
 from tests.shared import archives
 
 PHOTO = archives.jpeg(3)
+
+
+def cmyk_to_rgb_jpeg(image: bytes) -> bytes:
+    return convert("jpeg_cmyk_to_rgb", image)
 
 
 @pytest.fixture
