@@ -43,8 +43,8 @@ from imagenet2012_subset.storage.paths import dangling_link, free_bytes
 _FILE_NAME = re.compile(r"(train|validation)-\d{5}-of-(\d{5})\.parquet", re.ASCII)
 _IN_HUB_CACHE = ("snapshots/*/data", "datasets--ILSVRC--imagenet-1k/snapshots/*/data")
 
-# The hub's folder has 336 files: the first entries are enough to recognize a folder of a
-# million images as a different one.
+# The hub's folder has 336 files: this many entries are enough to recognize a folder of
+# a million images as a different one.
 _GLANCE = 4096
 
 # Each decodes a row group at a time: 100 images, some 30 MB of memory.

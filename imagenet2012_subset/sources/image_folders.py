@@ -83,8 +83,8 @@ class _Listed(NamedTuple):
 class ImageFolders(Source):
     """Extracted images, in the order of their names.
 
-    Only the requested training images are looked up: all files are listed only if one is
-    missing. All validation images are needed, so they are listed.
+    Only the requested training images are looked up; all files are listed only if one
+    is missing. All validation images are needed, so they are listed.
     """
 
     def __init__(self, layouts: Sequence[Layout], original: Original):

@@ -220,7 +220,7 @@ class Source(abc.ABC):
         Some names may be missing, and some may occur more than once.
 
         Raises:
-          ArchiveError: as `listing`; or if something with such a name cannot be an image.
+          ArchiveError: as `listing`; or if what has such a name cannot be an image.
         """
 
     def stage(self, entries: Entries, directory: epath.Path) -> Entries:
