@@ -21,7 +21,7 @@ _REPORT_SECONDS = 0.05
 class Walks:
     """Walks that run in step. A walk may add more while it runs.
 
-    A single walk waits for each of its reads, as each header gives the place of the next.
+    A single walk waits for each of its reads, as a header says where the next one is.
     With many in step, the next range of each is prefetched before any of them is read.
 
     Attributes:
