@@ -77,9 +77,10 @@ def write_splits_on_beam(
 
 def _write(shard: ShardPlan, writer: ShardWriter) -> None:
     """Writes a shard, on a worker."""
-    # Images that are copies of each other are in all shards, as order is random.
+    # The order is random, so copies of an image are in all shards alike.
     duplicates = Duplicates(shard.source.path, shard.split, shard.entries.sizes)
     writer.write(shard, duplicates.add)
+    duplicates.finish()
 
 
 def _dataset_errors(error: BaseException | None) -> Iterator[DatasetError]:

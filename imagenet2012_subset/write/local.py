@@ -105,7 +105,7 @@ def write_splits(
                 tasks.append(functools.partial(writer.write, shard, of_split, turns))
         run_together(tasks, 2 * workers, stop)
     for duplicates in every_split:
-        duplicates.log()
+        duplicates.finish()
 
 
 def run_together(
