@@ -1,3 +1,3 @@
 """The package's version; the dataset has one of its own."""
 
-__version__ = "1.1.0"
+__version__ = "1.2.0"
