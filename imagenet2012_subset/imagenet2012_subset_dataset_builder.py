@@ -72,13 +72,16 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         ),
     ]
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
-    manual_dir should contain two files: ILSVRC2012_img_train.tar and
-    ILSVRC2012_img_val.tar. Both stay as they are, not extracted.
-    Where they are extracted already, it may have the images instead: train/<wnid>/ and
-    val/ (flat or val/<wnid>/), train/<wnid>.tar, or Kaggle's ILSVRC/Data/CLS-LOC/.
-    You need to register on http://www.image-net.org/download-images to get
-    the links.
-    Without internet, put 1percent.txt or 10percent.txt there as well.
+    manual_dir should contain ImageNet, training and validation images in any of these
+    forms:
+    - ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar, not extracted. Register on
+      http://www.image-net.org/download-images to download them.
+    - extracted images: train/<wnid>/ and val/ (flat or val/<wnid>/), train/<wnid>.tar,
+      or Kaggle's ILSVRC/Data/CLS-LOC/.
+    - an imagenet2012 that TFDS prepared. If it is in your data_dir, manual_dir is not
+      needed.
+    - the parquet files of ILSVRC/imagenet-1k on the Hugging Face hub (needs pyarrow).
+    Without internet, also put 1percent.txt or 10percent.txt there.
     """
 
     def __init__(
