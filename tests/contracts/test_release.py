@@ -1,4 +1,4 @@
-"""What a release says of itself, in more than one file."""
+"""The version and the links in files of a release."""
 
 import pathlib
 import re
@@ -10,7 +10,7 @@ from imagenet2012_subset import __version__
 _TOP = pathlib.Path(__file__).parents[2]
 
 
-def test_all_files_tell_one_version():
+def test_all_files_have_the_same_version():
     assert f"\nversion: {__version__}\n" in (_TOP / "CITATION.cff").read_text()
     newest = re.search(r"^## (\S+)$", (_TOP / "CHANGELOG.md").read_text(), re.M)
     assert newest
@@ -21,9 +21,9 @@ def test_all_files_tell_one_version():
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *_TOP.glob("docs/*")])
-def test_links_lead_to_files_that_are_there(page):
+def test_links_point_to_files_that_exist(page):
     path = _TOP / page
     if path.suffix != ".md":
-        pytest.skip("is no page")
+        pytest.skip("is not a page")
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text())
     assert not [link for link in links if not (path.parent / link).exists()]
