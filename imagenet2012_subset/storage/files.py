@@ -132,10 +132,10 @@ class Files:
 
     def close(self) -> None:
         """Closes all files; a later read opens them again."""
-        with self._lock:
-            self._opened.clear()
         if self._prefetched:
             self._prefetched.close()
+        with self._lock:
+            self._opened.clear()
 
     def path(self, file: int) -> str:
         """Returns the path of a file."""
