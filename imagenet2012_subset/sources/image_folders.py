@@ -142,8 +142,16 @@ class ImageFolders(Source):
                 found += self._found(self._listed_of(missing))
         else:
             found = self._found(self._listed_of(known))
-        found.sort(key=lambda one: one[0])
-        entries = _entries(found)
+        found.sort(key=lambda one: one[:2])
+        found_statuses = [status for _, _, status in found]
+        entries = Entries.from_columns(
+            FileTable.of([path for _, path, _ in found], found_statuses),
+            names=[name.encode() for name, _, _ in found],
+            files=range(len(found)),
+            offsets=[0] * len(found),
+            sizes=[status.size for status in found_statuses],
+            seals=[status.changed_ns for status in found_statuses],
+        )
         _warn_of_other_sizes(self.path, self.original, entries)
         return entries
 
@@ -213,7 +221,13 @@ class ImageFolders(Source):
                 listed.others.append(_shown(wnid, name) + "/")
         for name in contents.broken:
             if names.parse_path(name) or names.is_wnid(os.fsdecode(name)):
-                raise _broken_link(_path(folder, wnid, name))
+                path = _path(folder, wnid, name)
+                target = dangling_link(epath.Path(path))
+                raise ArchiveError(
+                    path,
+                    f"is a broken link to {target}" if target else "is a broken link",
+                    "Point it to the image or folder, or extract it again",
+                )
         layout_of = {
             appended: Layout(folder, wnid is not None, appended)
             for appended in (False, True)
@@ -261,16 +275,6 @@ def _list(folders: Sequence[str]) -> list[Folder]:
         raise cannot_list(folders[0], error) from error
 
 
-def _broken_link(path: str) -> ArchiveError:
-    target = dangling_link(epath.Path(path))
-    where = f" to {target}" if target else ""
-    return ArchiveError(
-        path,
-        f"is a broken link{where}",
-        "Point it to the image or folder, or extract it again",
-    )
-
-
 def _warn_of_other_sizes(path: epath.Path, original: Original, found: Entries) -> None:
     """Warns of images that seem to have been resized or encoded again.
 
@@ -294,17 +298,3 @@ def _warn_of_other_sizes(path: epath.Path, original: Original, found: Entries) -
             f"{average:,.0f}",
             f"{usual:,.0f}",
         )
-
-
-def _entries(found: Sequence[tuple[str, str, Status]]) -> Entries:
-    table = FileTable.of(
-        [path for _, path, _ in found], [status for _, _, status in found]
-    )
-    return Entries.from_columns(
-        table,
-        names=[name.encode() for name, _, _ in found],
-        files=range(len(found)),
-        offsets=[0] * len(found),
-        sizes=[status.size for _, _, status in found],
-        seals=[status.changed_ns for _, _, status in found],
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
 
 from etils import epath
 
@@ -32,15 +31,18 @@ class SynsetTars(TarArchive):
     """Training images in up to 1,000 tars, which are never extracted."""
 
     def _find_table(self) -> FileTable:
-        paths = [
-            os.path.join(os.fspath(self.path), f"{wnid}.tar")
-            for wnid in _present_wnids(self.path)
-        ]
-        found = [
-            _checked(path, status)
-            for path, status in zip(paths, statuses(paths), strict=True)
-        ]
-        return FileTable.of(paths, found)
+        try:
+            present = [
+                match[1].decode()
+                for entry in entries_of(os.fspath(self.path))
+                if (match := SYNSET_TAR.fullmatch(entry.name))
+            ]
+        except OSError as error:
+            raise cannot_list(self.path, error) from error
+        wnids = sorted({*present}.intersection(names.wnids()))
+        paths = [os.path.join(self.path, f"{wnid}.tar") for wnid in wnids]
+        found = map(_checked, paths, statuses(paths))
+        return FileTable.of(paths, list(found))
 
     def _walk(self, on_progress: OnProgress) -> list[TarWalk]:
         tars = [
@@ -85,17 +87,6 @@ class SynsetTars(TarArchive):
 
     def sha256(self) -> None:
         return None
-
-
-def _present_wnids(folder: epath.Path) -> Sequence[str]:
-    try:
-        matches = [
-            SYNSET_TAR.fullmatch(entry.name) for entry in entries_of(os.fspath(folder))
-        ]
-    except OSError as error:
-        raise cannot_list(folder, error) from error
-    present = {match[1].decode() for match in matches if match}
-    return sorted(present.intersection(names.wnids()))
 
 
 def _checked(path: str, status: Status | OSError) -> Status:
