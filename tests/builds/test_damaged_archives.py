@@ -123,38 +123,6 @@ def _base_256(number):
     return tarfile.itn(number, 12, tarfile.GNU_FORMAT)
 
 
-SIZES = [
-    *map(_base_256, (2**40, 2**62, 2**63 - 1, 2**63, 2**64, 2**80, 256**11 - 1)),
-    *map(_base_256, (-1, -511, -512, -513, -1024, -1536, -(2**40), -(2**63))),
-    b"77777777777\0",
-    b"777777777777",
-    b"-0000000001\0",
-    b"-0000001000\0",
-    b"\xff" * 12,
-    b"\x80" + bytes(11),
-    b" " * 12,
-    bytes(12),
-    b"zzzzzzzzzzz\0",
-    b"1_000000000\0",
-    b"00000000000\0",
-]
-
-
-@HEADERS
-def test_absurd_sizes(small_data, original, name):
-    read_rule = faults.ReadRule(small_data, original)
-    content = read_rule.content
-    place = _place(content, name)
-    left = len(content) - place.data
-    reaching_out = [b"%011o\0" % (left + n) for n in (1, 512, 10240)]
-    # Into the next synset, or with end blocks and all to the end of the archive.
-    reaching_over = [b"%011o\0" % n for n in (place.size + 20000, left)]
-    for field in [*SIZES, *reaching_out, *reaching_over]:
-        error = read_rule.outcome(faults.with_size_field(content, place, field))
-        assert isinstance(error, ArchiveError), field
-        assert re.search(r"at byte|from byte|is missing|is empty", error.problem), error
-
-
 @HEADERS
 @pytest.mark.parametrize("field", [_base_256(-512), _base_256(2**63), b"77777777777\0"])
 def test_absurd_sizes_while_building(rule, small_data, original, name, field):
@@ -289,48 +257,6 @@ def test_damaged_image_that_is_to_be_converted(build, small_data, name, content)
     small_data.subset_list.write_text(name)
     with pytest.raises(ArchiveError, match=f"{TRAINING.file_name}: {name}"):
         build()
-
-
-@pytest.mark.parametrize("place", ["same tar", "other tar", "flat", "folder"])
-@pytest.mark.parametrize("same", [True, False], ids=["same bytes", "other bytes"])
-def test_listed_name_twice(rule, small_data, place, same):
-    images = dict(small_data.training["n01443537"])
-    again = (LISTED, images[LISTED] if same else archives.jpeg(77))
-    synsets = dict(small_data.training)
-    last = []
-    if place == "same tar":
-        synsets["n01443537"] = [*synsets["n01443537"], again]
-    elif place == "folder":
-        folder_name = f"again/{LISTED}"
-        synsets["n01443537"] = [*synsets["n01443537"], (folder_name, again[1])]
-    elif place == "other tar":
-        synsets["n15075141"] = [again, *synsets["n15075141"]]
-    else:
-        last = [("zzz.tar", archives.tar_bytes([again]))]
-    inner = [(f"{wnid}.tar", archives.tar_bytes(synsets[wnid])) for wnid in synsets]
-    archives.write_manual_dir(
-        small_data.manual_dir,
-        archives.tar_bytes([*inner, *last]),
-        archives.tar_bytes(small_data.validation),
-    )
-    rule.refuses(
-        f"{TRAINING.file_name}: contains 1 image more than once ({LISTED})", "download"
-    )
-    rule.builds(ignore_duplicates=True)  # Keeps the first.
-
-
-@pytest.mark.parametrize("same", [True, False], ids=["same bytes", "other bytes"])
-def test_validation_name_twice(rule, small_data, same):
-    name, data = small_data.validation[1]
-    again = (f"val/{name}", data if same else archives.jpeg(77))
-    small_data.validation.append(again)
-    small_data.write()
-    rule.refuses(
-        f"{VALIDATION.file_name}: contains 1 image more than once ({name})",
-        "download",
-        validation_images=5,
-    )
-    rule.builds(validation_images=5, ignore_duplicates=True)
 
 
 def test_unlisted_name_twice(rule, small_data):

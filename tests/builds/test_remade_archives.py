@@ -103,21 +103,6 @@ def test_pax_headers_of_members(rule, small_data, pax_headers):
     rule.builds()
 
 
-def test_global_pax_header(rule, small_data):
-    def packed(files):
-        return _with_members(
-            ((_member(name), data) for name, data in files),
-            tarfile.PAX_FORMAT,
-            pax_headers={"comment": "1234567890abcdef", "uname": "somebody"},
-        )
-
-    inner = [(f"{w}.tar", packed(images)) for w, images in small_data.training.items()]
-    archives.write_manual_dir(
-        small_data.manual_dir, packed(inner), packed(small_data.validation)
-    )
-    rule.builds()
-
-
 def test_files_of_macos(rule, small_data):
     apple_double = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + bytes(130)
 
