@@ -15,6 +15,9 @@ from imagenet2012_subset.imagenet2012_subset_dataset_builder import Builder
 from imagenet2012_subset.page.survey import SIDE, SplitSurvey, Thumbnail
 from imagenet2012_subset.prepared.dataset import INFO_FILE, PreparedDataset
 
+GENERATOR = "imagenet2012_subset page"
+"""What a page names as its generator, which shows that it may be replaced."""
+
 _FEW = 4  # A sentence lists at most this many numbers.
 _EXTREMES = 5  # How many of the smallest and of the largest classes are named.
 _PERCENTILES = (0, 5, 50, 95, 100)
@@ -68,14 +71,6 @@ class Split(NamedTuple):
     most: Sequence[tuple[str, int]]
 
 
-class Spread(NamedTuple):
-    """A quantity's minimum, 5th percentile, median, 95th percentile and maximum."""
-
-    quantity: str
-    split: str
-    values: Sequence[float]
-
-
 def describe_dataset(
     dataset: PreparedDataset, surveys: Sequence[SplitSurvey], made: str
 ) -> list[Fact]:
@@ -90,7 +85,6 @@ def describe_dataset(
     config = Builder.builder_configs.get(info.config_name)
     modified = (dataset.folder / INFO_FILE).stat().mtime
     built = datetime.datetime.fromtimestamp(modified, datetime.timezone.utc)
-    files = f"{dataset.default_format.value}, {info.dataset_size}"
     facts = [
         Fact("Config", info.config_name or ""),
         Fact("What it is", info.config_description or ""),
@@ -99,7 +93,7 @@ def describe_dataset(
         Fact("Homepage", info.homepage),
         Fact("Built", format_time(built)),
         Fact("Built by", info.module_name or "unknown", is_code=True),
-        Fact("Files", files),
+        Fact("Files", f"{dataset.default_format.value}, {info.dataset_size}"),
         *(
             Fact(f"SHA-256, names of {survey.name}", survey.fingerprint, is_code=True)
             for survey in surveys
@@ -136,15 +130,21 @@ def describe_split(dataset: PreparedDataset, survey: SplitSurvey) -> Split:
     )
 
 
-def describe_sizes(surveys: Sequence[SplitSurvey]) -> list[Spread]:
-    """Returns the distribution of the images' sizes."""
+def describe_sizes(
+    surveys: Sequence[SplitSurvey],
+) -> list[tuple[str, str, list[float]]]:
+    """Returns the distribution of the images' sizes.
+
+    Each row has a quantity, a split, and the minimum, 5th percentile, median, 95th
+    percentile and maximum of the quantity.
+    """
     quantities = {
         "Width, pixels": [survey.widths for survey in surveys],
         "Height, pixels": [survey.heights for survey in surveys],
         "Encoded, kB": [survey.num_bytes / 1000 for survey in surveys],
     }
     return [
-        Spread(quantity, survey.name, np.percentile(values, _PERCENTILES).tolist())
+        (quantity, survey.name, np.percentile(values, _PERCENTILES).tolist())
         for quantity, columns in quantities.items()
         for survey, values in zip(surveys, columns, strict=True)
     ]
@@ -154,11 +154,10 @@ def _balance(per_class: np.ndarray) -> str:
     present = per_class[per_class > 0]
     numbers, frequencies = np.unique(present, return_counts=True)
     if len(numbers) <= _FEW:
-        parts = [
+        numbers_text = ", ".join(
             f"{_classes(frequency)} {number:,}"
             for number, frequency in zip(numbers, frequencies, strict=True)
-        ]
-        numbers_text = ", ".join(parts)
+        )
     else:
         median = f"{np.median(present):,.0f}"
         numbers_text = f"{numbers[0]:,} to {numbers[-1]:,}, {median} in the middle"
@@ -193,44 +192,38 @@ def contact_sheet(surveys: Sequence[SplitSurvey]) -> dict[str, Any]:
     """Returns all classes with images and their thumbnails, as JSON for the script."""
     labels = np.unique(np.concatenate([survey.labels for survey in surveys])).tolist()
     counts = {survey.name: survey.per_class for survey in surveys}
-    return {
-        "classes": [
-            {
-                "label": label,
-                "wnid": wnids()[label],
-                "name": class_name(label),
-                "words": class_lemmas(label),
-                "splits": [
-                    {
-                        "name": survey.name,
-                        "count": int(counts[survey.name][label]),
-                        "images": [
-                            _image(thumbnail)
-                            for thumbnail in survey.thumbnails.get(label, [])
-                        ],
-                    }
-                    for survey in surveys
-                ],
-            }
-            for label in labels
-        ],
-    }
+    classes = [
+        {
+            "label": label,
+            "wnid": wnids()[label],
+            "name": class_name(label),
+            "words": class_lemmas(label),
+            "splits": [
+                {
+                    "name": survey.name,
+                    "count": int(counts[survey.name][label]),
+                    "images": list(map(_image, survey.thumbnails.get(label, []))),
+                }
+                for survey in surveys
+            ],
+        }
+        for label in labels
+    ]
+    return {"classes": classes}
 
 
 def what_is_shown(surveys: Sequence[SplitSurvey]) -> str:
     """Returns sentences that say which images the contact sheet shows."""
-    cut = f"Each is cut to its middle square and {SIDE} pixels wide."
     parts = []
     for survey in surveys:
-        shown = {label: len(kept) for label, kept in survey.thumbnails.items()}
-        if sum(shown.values()) == len(survey.labels):
-            parts.append(f"all {len(survey.labels):,} of {survey.name}")
+        shown = [len(kept) for kept in survey.thumbnails.values()]
+        images = f"{len(survey.labels):,} of {survey.name}"
+        if sum(shown) == len(survey.labels):
+            parts.append(f"all {images}")
         else:
-            of_class = _range_text(list(shown.values()))
-            parts.append(
-                f"{sum(shown.values()):,} of the {len(survey.labels):,} of "
-                f"{survey.name}, the first {of_class} of each class"
-            )
+            of_class = f"the first {_range_text(shown)} of each class"
+            parts.append(f"{sum(shown):,} of the {images}, {of_class}")
+    cut = f"Each is cut to its middle square and {SIDE} pixels wide."
     return f"Images shown: {'; '.join(parts)}. {cut}"
 
 

@@ -14,6 +14,7 @@ import tensorflow_datasets as tfds
 
 from imagenet2012_subset.page import plots
 from imagenet2012_subset.page.contents import (
+    GENERATOR,
     contact_sheet,
     describe_dataset,
     describe_sizes,
@@ -25,9 +26,6 @@ from imagenet2012_subset.page.survey import SIDE, SplitSurvey
 from imagenet2012_subset.prepared.dataset import PreparedDataset
 from imagenet2012_subset.tfds_internals import Size
 from imagenet2012_subset.version import __version__
-
-GENERATOR = "imagenet2012_subset page"
-"""What a page names as its generator, which shows that it may be replaced."""
 
 
 def render_page(dataset: PreparedDataset, surveys: Sequence[SplitSurvey]) -> str:
@@ -52,15 +50,15 @@ def render_page(dataset: PreparedDataset, surveys: Sequence[SplitSurvey]) -> str
         markupsafe.Markup(files.get_source(environment, name)[0])
         for name in ("page.js", "page.css")
     )
+    # Browsers run no other script, so nothing in a dataset can run.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     now = format_time(datetime.datetime.now(datetime.timezone.utc))
-    ours, theirs = __version__, tfds.__version__
-    made = f"{now}, by imagenet2012_subset {ours} and TFDS {theirs}"
+    made = f"{now}, by imagenet2012_subset {__version__} and TFDS {tfds.__version__}"
     sheet = contact_sheet(surveys)
     return environment.get_template("page.html").render(
         generator=GENERATOR,
         script=script,
-        # Browsers run no other script, so nothing in a dataset can run.
-        script_hash=_content_hash(script),
+        script_hash=f"sha256-{digest}",
         style=style,
         title=info.full_name,
         summary=info.description.split("\n\n")[0],
@@ -96,8 +94,3 @@ def _plots(surveys: Sequence[SplitSurvey]) -> dict[str, markupsafe.Markup]:
         ),
     }
     return {name: markupsafe.Markup(svg) for name, svg in drawn.items()}
-
-
-def _content_hash(script: str) -> str:
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"sha256-{base64.b64encode(digest).decode()}"

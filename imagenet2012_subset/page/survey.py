@@ -22,7 +22,7 @@ SIDE = 96
 """Width and height of a thumbnail in pixels."""
 
 MAX_BYTES = 1_700
-"""A thumbnail takes at most so many bytes if possible; most photos take about 1,200."""
+"""The maximum size of a thumbnail, if possible; most photos take about 1,200 bytes."""
 
 _QUALITIES = (40, 25, 10, 0)
 
@@ -31,7 +31,7 @@ class Thumbnail(NamedTuple):
     """A small picture of an image, and facts about the image.
 
     Attributes:
-      file_name: the image's name in ImageNet.
+      file_name: of the image.
       width: of the image in pixels.
       height: of the image in pixels.
       num_bytes: of the encoded image.
@@ -71,11 +71,11 @@ def _encode(picture: Image.Image) -> bytes:
 class FairSample:
     """Keeps the first thumbnails of each class, up to a total number.
 
-    A frequent class only gets more than a rare one if all of the rare one are kept.
+    A class only has more thumbnails than another one if all images of the other one are
+    kept.
     """
 
     def __init__(self, capacity: int):
-        """Makes an empty sample of at most `capacity` thumbnails."""
         self._capacity = capacity
         self._kept: dict[int, list[Thumbnail]] = collections.defaultdict(list)
         self._size = 0
@@ -144,10 +144,8 @@ def survey_split(
     names: list[str] = []
     columns: list[tuple[int, int, int, int]] = []
     thumbnails = FairSample(max_thumbnails)
-    info = dataset.splits[split]
-    with progress_bar(
-        total=info.num_examples, desc=f"Reading {split}", unit=" images"
-    ) as bar:
+    total = dataset.splits[split].num_examples
+    with progress_bar(total=total, desc=f"Reading {split}", unit=" images") as bar:
         for number, path in enumerate(dataset.shard_paths(split)):
             for record in read_shard(dataset, split, number):
                 try:

@@ -6,14 +6,15 @@ import contextlib
 import importlib
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import tensorflow_datasets as tfds
 from etils import epath
 from PIL import features
 
 from imagenet2012_subset.errors import DatasetError, WriteError, install
-from imagenet2012_subset.imagenet.class_names import class_name, class_names
+from imagenet2012_subset.imagenet.names import wnids
+from imagenet2012_subset.page.contents import GENERATOR
 from imagenet2012_subset.page.survey import survey_split
 from imagenet2012_subset.prepared.dataset import (
     INFO_FILE,
@@ -59,11 +60,22 @@ def write_page(
     opened = _open(epath.Path(dataset))
     name = opened.builder().info.full_name.replace("/", "-")
     path = epath.Path(os.path.abspath(output or f"{name}.html"))
-    splits = [name for name, info in opened.splits.items() if info.num_examples]
-    with _complete_or_absent(path) as write:
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.incomplete"
+    try:
+        # Fails before the dataset is read if the page cannot be written.
+        with _explained(path):
+            _ensure_replaceable(path)
+            temporary.write_bytes(b"")
+        splits = [name for name, info in opened.splits.items() if info.num_examples]
         of_split = MAX_THUMBNAILS // len(splits)
         surveys = [survey_split(opened, split, of_split) for split in splits]
-        write(render_page(opened, surveys))
+        text = render_page(opened, surveys)
+        with _explained(path):
+            temporary.write_bytes(text.encode())
+            temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -113,54 +125,24 @@ def _has_classes_of_imagenet(features: tfds.features.FeatureConnector) -> bool:
         return False
     if not set(_FEATURES) <= set(features):
         return False
-    try:
-        named = [class_name(wnid) for wnid in features["label"].names]
-    except (AttributeError, TypeError, ValueError):
-        return False
-    return named == list(class_names())
-
-
-@contextlib.contextmanager
-def _complete_or_absent(path: epath.Path) -> Iterator[Callable[[str], None]]:
-    """Gives a function that writes the page and then moves it to `path`.
-
-    Whether the file can be written is checked at the start, before the dataset is read.
-    An existing page stays until the new one replaces it.
-
-    Raises:
-      WriteError: if `path` cannot be written, or is not a page.
-    """
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.incomplete"
-
-    def write(text: str) -> None:
-        with _explained(path):
-            temporary.write_bytes(text.encode())
-            temporary.replace(path)
-
-    with _explained(path):
-        _ensure_replaceable(path)
-        temporary.write_bytes(b"")
-    try:
-        yield write
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    label = features["label"]
+    return isinstance(label, tfds.features.ClassLabel) and (
+        label.num_classes == len(wnids()) and tuple(label.names) == wnids()
+    )
 
 
 def _ensure_replaceable(path: epath.Path) -> None:
-    from imagenet2012_subset.page.render import GENERATOR
-
-    if not path.exists():
-        return
     if path.is_dir():
         raise WriteError(path, "is a directory", _OTHER_FILE)
-    with path.open("rb") as file:
-        if GENERATOR.encode() not in file.read(_HEAD):
-            raise WriteError(path, "exists but is not a page", _OTHER_FILE)
+    if path.exists():
+        with path.open("rb") as file:
+            if GENERATOR.encode() not in file.read(_HEAD):
+                raise WriteError(path, "exists but is not a page", _OTHER_FILE)
 
 
 @contextlib.contextmanager
 def _explained(path: epath.Path) -> Iterator[None]:
+    """Turns an error of the operating system into one about the page."""
     try:
         yield
     except OSError as error:

@@ -146,3 +146,14 @@ def field(number: int, content: bytes) -> bytes:
 def varint(value: int) -> bytes:
     low, high = value & 0x7F, value >> 7
     return bytes([low | 0x80]) + varint(high) if high else bytes([low])
+
+
+def change_json(path: pathlib.Path, **values: Any) -> None:
+    """Changes values of a JSON object in a file, which is created if missing."""
+    known = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(known | values))
+
+
+def read_json(path: pathlib.Path) -> Any:
+    """Returns the content of a JSON file."""
+    return json.loads(path.read_text())

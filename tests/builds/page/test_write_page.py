@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import re
 import sys
 
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import features
 
@@ -17,6 +15,8 @@ from imagenet2012_subset import DatasetError, WriteError
 from imagenet2012_subset.__main__ import main
 from imagenet2012_subset.page import write
 from imagenet2012_subset.page.write import write_page
+from tests.builds.check.conftest import rewrite
+from tests.shared import prepared
 
 
 @pytest.fixture
@@ -50,15 +50,12 @@ def test_command_prints_where_it_writes(build, output, monkeypatch, capsys):
     assert sorted(os.listdir()) == sorted([named.name, output.name])
 
 
-def test_command_prints_errors(tmp_path, capsys):
+def test_path_that_is_not_a_dataset(tmp_path, output, capsys):
+    _fails(tmp_path / "absent", output, "absent: does not exist. Give the directory")
     assert main(["page", str(tmp_path)]) == 1
     printed = capsys.readouterr()
     assert printed.err.startswith(f"{tmp_path}: has no dataset_info.json.")
     assert printed.out == ""
-
-
-def test_missing_directory(tmp_path, output):
-    _fails(tmp_path / "absent", output, "absent: does not exist. Give the directory")
 
 
 @pytest.mark.parametrize("damage", ["not JSON", "no features", "other labels"])
@@ -83,13 +80,6 @@ def test_dataset_with_other_classes(output, tmp_path):
     _fails(builder.data_path, output, "not a dataset of ImageNet's 1,000 classes")
 
 
-def test_dataset_without_splits(build, output):
-    folder = pathlib.Path(build().data_path)
-    info = json.loads((folder / "dataset_info.json").read_text())
-    (folder / "dataset_info.json").write_text(json.dumps(info | {"splits": []}))
-    _fails(folder, output, "has no records")
-
-
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
 @pytest.mark.parametrize("damage", ["gone", "cut off", "flipped", "empty"])
 def test_damaged_shard(build, output, file_format, damage):
@@ -110,51 +100,44 @@ def test_damaged_shard(build, output, file_format, damage):
     _fails(folder, output, "train.*(does not exist|cut off|is empty|cannot be read)")
 
 
-def test_shard_with_missing_records(build, output):
+def test_missing_records(build, output):
     folder = pathlib.Path(build().data_path)
     path = folder / "dataset_info.json"
-    info = json.loads(path.read_text())
-    info["splits"][0]["shardLengths"] = ["7"]
-    path.write_text(json.dumps(info))
+    train, validation = prepared.read_json(path)["splits"]
+    longer = train | {"shardLengths": ["7"]}
+    prepared.change_json(path, splits=[longer, validation])
     _fails(folder, output, "train.* 6 of 7 records|train.*bytes")
+    prepared.change_json(path, splits=[])
+    _fails(folder, output, "has no records")
 
 
 def test_image_that_is_not_an_image(build, small_data, output):
     # This builder refuses it, but another one may have prepared the dataset.
     folder = pathlib.Path(build().data_path)
     (shard,) = folder.glob("*-validation.tfrecord*")
-    name = small_data.validation[0][0]
-    records = [record.numpy() for record in tf.data.TFRecordDataset(str(shard))]
-    with tf.io.TFRecordWriter(str(shard)) as writer:
-        for record in records:
-            example = tf.train.Example.FromString(record)
-            values = example.features.feature
-            if values["file_name"].bytes_list.value[0].decode() == name:
-                values["image"].bytes_list.value[0] = bytes(
-                    len(values["image"].bytes_list.value[0])
-                )
-            writer.write(example.SerializeToString())
-    _fails(folder, output, f"validation.*{name}")
+
+    def blank(examples):
+        image = examples[0].features.feature["image"].bytes_list
+        image.value[0] = bytes(len(image.value[0]))
+
+    rewrite(shard, blank)
+    names = "|".join(name for name, _ in small_data.validation)
+    _fails(folder, output, f"validation.*({names})")
 
 
-def test_older_page_is_replaced(build, output):
-    folder = build().data_path
-    write_page(folder, output)
-    output.write_text(output.read_text().replace("</html>", "<!-- old --></html>"))
-    write_page(folder, output)
-    assert "<!-- old -->" not in output.read_text()
-    assert _left(output) == ["page.html"]
-
-
-def test_older_page_stays_if_the_new_one_fails(build, output):
+def test_older_page_stays_until_a_new_one_replaces_it(build, output):
     folder = pathlib.Path(build().data_path)
     write_page(folder, output)
-    old = output.read_bytes()
-    for shard in folder.glob("*-validation.*"):
-        shard.unlink()
+    old = output.read_text().replace("</html>", "<!-- old --></html>")
+    output.write_text(old)
+    (shard,) = folder.glob("*-validation.*")
+    shard.rename(folder / "hidden")
     with pytest.raises(DatasetError):
         write_page(folder, output)
-    assert output.read_bytes() == old
+    assert output.read_text() == old
+    (folder / "hidden").rename(shard)
+    write_page(folder, output)
+    assert "<!-- old -->" not in output.read_text()
     assert _left(output) == ["page.html"]
 
 
@@ -166,15 +149,13 @@ def test_other_file_is_not_replaced(build, output):
     assert _left(output) == ["page.html"]
 
 
-def test_output_is_a_directory(build, output):
+def test_output_that_cannot_be_written(build, output, tmp_path):
+    folder = build().data_path
     with pytest.raises(WriteError, match=r"pages: is a directory\. Give another"):
-        write_page(build().data_path, output.parent)
+        write_page(folder, output.parent)
     assert _left(output) == []
-
-
-def test_directory_of_the_output_is_missing(build, tmp_path):
     with pytest.raises(WriteError, match=r"cannot be written \(No such file"):
-        write_page(build().data_path, tmp_path / "absent" / "page.html")
+        write_page(folder, tmp_path / "absent" / "page.html")
     assert not (tmp_path / "absent").exists()
 
 
@@ -189,13 +170,12 @@ def test_interruption_leaves_nothing(build, output, monkeypatch):
     assert _left(output) == []
 
 
-@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
-def test_missing_package(build, output, monkeypatch, package):
-    monkeypatch.setitem(sys.modules, package, None)
+def test_missing_package(build, output, monkeypatch):
+    folder = build().data_path
     remedy = re.escape("in a checkout pip install '.[page]'")
-    _fails(build().data_path, output, f"{package}: is not installed.*{remedy}")
-
-
-def test_pillow_without_webp(build, output, monkeypatch):
+    for package in ("jinja2", "matplotlib"):
+        with monkeypatch.context() as patched:
+            patched.setitem(sys.modules, package, None)
+            _fails(folder, output, f"{package}: is not installed.*{remedy}")
     monkeypatch.setattr(features, "check", lambda feature: feature != "webp")
-    _fails(build().data_path, output, "pillow: was built without WebP")
+    _fails(folder, output, "pillow: was built without WebP")
