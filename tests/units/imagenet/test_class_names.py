@@ -1,3 +1,5 @@
+"""Names of the classes, by label or WordNet id."""
+
 from __future__ import annotations
 
 import re
@@ -9,23 +11,15 @@ import pytest
 import tensorflow_datasets as tfds
 from hypothesis import given, strategies as st
 
-import imagenet2012_subset
 from imagenet2012_subset import class_name, class_names
 from imagenet2012_subset.imagenet.class_names import class_lemmas
 
 _LABELS = tfds.core.tfds_path("datasets/imagenet2012/labels.txt").read_text().split()
 
 
-def test_names_stand_in_the_order_of_the_labels_that_tfds_has():
-    assert len(class_names()) == len(_LABELS) == 1000
+def test_names_are_distinct_words_in_the_order_of_the_labels():
     assert class_names() == tuple(class_name(wnid) for wnid in _LABELS)
-
-
-def test_no_two_names_are_alike_even_without_capitals():
-    assert len({name.casefold() for name in class_names()}) == 1000
-
-
-def test_names_are_words_without_what_a_list_would_leave_behind():
+    assert len({name.casefold() for name in class_names()}) == len(_LABELS) == 1000
     for name in class_names():
         assert re.fullmatch(r"[A-Za-z][A-Za-z'.\- ]*( \([a-z ]+\))?", name), name
         assert name == name.strip()
@@ -67,9 +61,6 @@ def test_a_name_is_the_first_lemma_wherever_no_other_class_has_it():
         638: "maillot",
         639: "maillot",
     }
-
-
-def test_a_class_keeps_its_other_words():
     assert class_lemmas("n01440764") == ("tench", "Tinca tinca")
     assert class_lemmas(639) == ("maillot", "tank suit")
 
@@ -91,7 +82,7 @@ def test_a_class_keeps_its_other_words():
     ],
 )
 @pytest.mark.parametrize("lookup", [class_name, class_lemmas])
-def test_what_is_no_label_is_an_error_that_shows_it(lookup, wrong):
+def test_other_value_is_an_error_that_shows_it(lookup, wrong):
     with pytest.raises(ValueError, match="neither a label") as caught:
         lookup(wrong)
     assert repr(wrong) in str(caught.value)
@@ -117,7 +108,3 @@ def test_importing_the_package_reads_no_names():
         "assert (before, after) == (False, True), (before, after)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_names_are_public():
-    assert {"class_name", "class_names"} <= set(imagenet2012_subset.__all__)
