@@ -35,7 +35,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if args.command == "page":
             say(str(write_page(_path(args.dataset), args.output)))
             return 0
-        report = _check(args)
+        report = check_folder(
+            _path(args.path),
+            Builder,
+            data_dir=_path(args.data_dir) if args.data_dir else None,
+            manual_dir=_path(args.manual_dir) if args.manual_dir else None,
+            subset_list=args.subset_list,
+            validation_images=args.validation_images,
+            sha256=args.sha256,
+            decode=args.decode,
+        )
     except DatasetError as error:
         if args.command != "check" or not args.json:
             with contextlib.suppress(OSError, ValueError):
@@ -47,35 +56,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if report.ok else 1
 
 
-def _check(args: argparse.Namespace) -> Report:
-    return check_folder(
-        _path(args.path),
-        Builder,
-        data_dir=_path(args.data_dir) if args.data_dir else None,
-        manual_dir=_path(args.manual_dir) if args.manual_dir else None,
-        subset_list=args.subset_list,
-        validation_images=args.validation_images,
-        sha256=args.sha256,
-        decode=args.decode,
-    )
-
-
 def _path(argument: str) -> epath.Path:
     return epath.Path(supported(os.path.expanduser(argument)))
 
 
 def _number_of_images(argument: str) -> int:
     """Parses a number of validation images."""
-    # argparse drops the message of any other error.
-    error = argparse.ArgumentTypeError(
-        f"must be a number from 1 to {NUM_VALIDATION_IMAGES:,}, not {argument!r}"
-    )
-    try:
-        number = int(argument)
-    except ValueError:
-        raise error from None
+    number = int(argument) if argument.isdecimal() else 0
     if not 1 <= number <= NUM_VALIDATION_IMAGES:
-        raise error
+        # argparse drops the message of any other error.
+        raise argparse.ArgumentTypeError(
+            f"must be a number from 1 to {NUM_VALIDATION_IMAGES:,}, not {argument!r}"
+        )
     return number
 
 
