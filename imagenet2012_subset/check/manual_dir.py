@@ -15,7 +15,7 @@ from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
 from imagenet2012_subset.output import progress_bar
 from imagenet2012_subset.sources.discovery import Choice, choose_source
-from imagenet2012_subset.sources.source import Source, decoded
+from imagenet2012_subset.sources.source import Entries, Source, decoded
 from imagenet2012_subset.storage.paths import irregular
 from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.subset.select import select_training, select_validation
@@ -217,34 +217,31 @@ def _check_sha256(report: Report, source: Source) -> None:
 
 def _decode(report: Report, source: Source, listed: Sequence[str] | None) -> None:
     """Decodes a source's images, by default all of them."""
-    subject = source.path.name
     problems = Problems()
-    num_decoded = 0
+    num_images = 0
     try:
         wanted = decoded(source.listing().names) if listed is None else listed
         entries = source.look_up(wanted)
-        with progress_bar(
-            total=len(entries), desc=f"Decoding {subject}", leave=False
-        ) as bar:
-
-            def stored_images() -> Iterator[tuple[str, bytes]]:
-                # Not as the dataset stores them: a conversion would repair damage.
-                nonlocal num_decoded
-                for part in staged_parts(source, entries):
-                    images = source.read_images(part.entries)
-                    part_names = decoded(part.entries.names)
-                    for name, image in zip(part_names, images, strict=True):
-                        yield name, image
-                        num_decoded += 1
-                        bar.update()
-
-            for name, problem in strict_defects(
-                stored_images(), stores_converted=source.stores_converted
-            ):
-                remedy = "Replace them by the images of the original archive"
-                problems.add("damaged images", f"{name} {problem}", remedy)
+        num_images = len(entries)
+        images = _stored_images(source, entries)
+        converted = source.stores_converted
+        for name, problem in strict_defects(images, stores_converted=converted):
+            remedy = "Replace them by the images of the original archive"
+            problems.add("damaged images", f"{name} {problem}", remedy)
     except DatasetError as error:
         message = f"{error.problem}. {error.remedy}"
         problems.add_message("unreadable", f"{error.path} {message}")
-    well = f"{counted(num_decoded, 'image')} decode without a warning"
-    problems.report(report, subject, well, decoded=num_decoded)
+    well = f"{counted(num_images, 'image')} decode without a warning"
+    problems.report(report, source.path.name, well, decoded=num_images)
+
+
+def _stored_images(source: Source, entries: Entries) -> Iterator[tuple[str, bytes]]:
+    """Yields names and bytes as a source stores them: a conversion repairs damage."""
+    description = f"Decoding {source.path.name}"
+    with progress_bar(total=len(entries), desc=description, leave=False) as bar:
+        for part in staged_parts(source, entries):
+            part_names = decoded(part.entries.names)
+            images = source.read_images(part.entries)
+            for name, image in zip(part_names, images, strict=True):
+                yield name, image
+                bar.update()

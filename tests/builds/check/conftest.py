@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import pathlib
 import shutil
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import tensorflow as tf
 
 from tests.conftest import Build
 from tests.shared import checks
+from tests.shared.prepared import change_json
 
 Check = Callable[..., checks.Checked]
 
@@ -51,9 +51,7 @@ def shards(dataset: pathlib.Path, split: str) -> list[pathlib.Path]:
 
 def record(folder: pathlib.Path, **values: object) -> None:
     """Changes what a dataset records about itself."""
-    path = folder / "metadata.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps(known | values))
+    change_json(folder / "metadata.json", **values)
 
 
 def rewrite(

@@ -1,6 +1,5 @@
 """`check DATASET`: any path to a dataset, and any damage to its files and records."""
 
-import json
 import os
 import pathlib
 import shutil
@@ -15,6 +14,7 @@ from imagenet2012_subset.check import images
 from imagenet2012_subset.subset.subset_list import PUBLISHED_FINGERPRINTS, fingerprint
 from tests.builds.check.conftest import rewrite, set_bytes, shards
 from tests.shared import archives, forms, tfds_builder
+from tests.shared.prepared import change_json, read_json
 
 
 def _tree(folder: pathlib.Path) -> list[str]:
@@ -29,21 +29,18 @@ def _tree(folder: pathlib.Path) -> list[str]:
         ("../..", "small/5.0.0"),
         ("..", "./5.0.0/../5.0.0"),
         ("/", None),
+        ("../../../..", "link/"),
+        ("/", "~/link"),
     ],
 )
-def test_any_path(dataset, check, monkeypatch, where, path):
+def test_any_path(dataset, check, monkeypatch, tmp_path, where, path):
+    (tmp_path / "link").symlink_to(dataset)
+    monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(dataset / where)
     checked = check(path or dataset)
     assert checked.status == 0
     assert checked.findings["train"][0]["facts"]["records"] == 6
     assert checked.findings["validation"][0]["facts"]["records"] == 5
-
-
-def test_link_and_home_directory(dataset, check, tmp_path, monkeypatch):
-    (tmp_path / "link").symlink_to(dataset)
-    assert check(f"{tmp_path / 'link'}/").status == 0
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert check("~/link").status == 0
 
 
 def test_copy_is_checked_and_nothing_is_written(dataset, small_data, check, tmp_path):
@@ -106,42 +103,37 @@ def test_damaged_description(dataset, check, name, damage):
     assert message
 
 
-def test_shards_alone_are_an_incomplete_dataset(dataset, check):
-    (dataset / "dataset_info.json").unlink()
-    (dataset / "features.json").unlink()
-    assert set(check(dataset).wrong) == {"dataset_info.json"}
+def test_other_damaged_descriptions(dataset, check):
+    labels = dataset / "label.labels.txt"
+    wnids = labels.read_text().split()
+    metadata = dataset / "metadata.json"
+    for path, data in (
+        (metadata, metadata.read_bytes()[:20]),
+        (labels, None),
+        (labels, "\n".join(wnids[:500]).encode()),
+        (labels, "\n".join(reversed(wnids)).encode()),
+        (labels, b"\xff\xfe"),
+    ):
+        content = path.read_bytes()
+        path.unlink()
+        if data is not None:
+            path.write_bytes(data)
+        assert set(check(dataset).wrong) == {path.name}, data
+        path.write_bytes(content)
 
 
-def test_damaged_metadata(dataset, check):
-    path = dataset / "metadata.json"
-    path.write_text(path.read_text()[:20])
-    assert set(check(dataset).wrong) == {"metadata.json"}
-
-
-def test_other_features(dataset, check):
+def test_other_dataset(dataset, check):
+    change_json(dataset / "dataset_info.json", name="mnist")
+    assert "mnist" in str(check(dataset).wrong["dataset_info.json"])
+    change_json(dataset / "dataset_info.json", name="imagenet2012_subset")
     tfds.features.FeaturesDict({"image": tfds.features.Image()}).save_config(dataset)
     assert "image" in str(check(dataset).wrong["features.json"])
 
 
-def test_other_dataset(dataset, check):
-    path = dataset / "dataset_info.json"
-    text = path.read_text()
-    path.write_text(text.replace('"name": "imagenet2012_subset"', '"name": "mnist"'))
-    assert "mnist" in str(check(dataset).wrong["dataset_info.json"])
-
-
-@pytest.mark.parametrize("damage", ["missing", "cut", "in another order", "binary"])
-def test_damaged_labels(dataset, check, damage):
-    path = dataset / "label.labels.txt"
-    lines = path.read_text().split()
-    path.unlink()
-    if damage == "cut":
-        path.write_text("\n".join(lines[:500]))
-    elif damage == "in another order":
-        path.write_text("\n".join(reversed(lines)))
-    elif damage == "binary":
-        path.write_bytes(b"\xff\xfe")
-    assert set(check(dataset).wrong) == {"label.labels.txt"}
+def test_shards_alone_are_an_incomplete_dataset(dataset, check):
+    (dataset / "dataset_info.json").unlink()
+    (dataset / "features.json").unlink()
+    assert set(check(dataset).wrong) == {"dataset_info.json"}
 
 
 @pytest.mark.parametrize(
@@ -191,12 +183,15 @@ def test_shard_that_ends_between_two_records(dataset, check):
     assert "5 names are not those of the list" in names
 
 
-def test_flipped_bit_in_every_shard(dataset, check):
+def test_every_shard_is_damaged_or_missing(dataset, check):
     for shard in shards(dataset, "train"):
         data = bytearray(shard.read_bytes())
         data[len(data) // 3] ^= 1
         shard.write_bytes(data)
     assert "3 shards that cannot be read" in str(check(dataset).wrong["train"])
+    for shard in shards(dataset, "*"):
+        shard.unlink()
+    assert check(dataset).wrong["train"][0].startswith("3 shards missing")
 
 
 def test_files_that_do_not_belong_to_the_dataset(dataset, check):
@@ -210,21 +205,14 @@ def test_files_that_do_not_belong_to_the_dataset(dataset, check):
     assert extra.name in message
 
 
-def test_missing_split(dataset, check):
+def test_missing_and_unknown_splits(dataset, check):
     path = dataset / "dataset_info.json"
-    info = json.loads(path.read_text())
-    info["splits"] = [s for s in info["splits"] if s["name"] == "train"]
-    path.write_text(json.dumps(info))
+    train, validation = read_json(path)["splits"]
+    change_json(path, splits=[train, validation, train | {"name": "test"}])
+    assert set(check(dataset).wrong) == {"test"}
+    change_json(path, splits=[train])
     # The shards of the missing split do not belong to the dataset any more.
     assert set(check(dataset).wrong) == {"validation", "files"}
-
-
-def test_unknown_split(dataset, check):
-    path = dataset / "dataset_info.json"
-    info = json.loads(path.read_text())
-    info["splits"].append({**info["splits"][0], "name": "test"})
-    path.write_text(json.dumps(info))
-    assert set(check(dataset).wrong) == {"test"}
 
 
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record", "parquet"])
@@ -247,8 +235,7 @@ def test_several_formats_of_one_dataset(build, dataset, small_data, check, tmp_p
         shutil.copy(path, dataset)
     assert set(check(dataset).wrong) == {"files"}
     path = dataset / "dataset_info.json"
-    info = json.loads(path.read_text())
-    path.write_text(json.dumps({**info, "alternativeFileFormats": ["array_record"]}))
+    change_json(path, alternativeFileFormats=["array_record"])
     checked = check(dataset, "--manual_dir", small_data.manual_dir)
     assert checked.status == 0
     assert "same bytes" in checked.findings["train (array_record)"][0]["message"]
@@ -284,14 +271,18 @@ def test_duplicate_image_in_place_of_another(dataset, small_data, check):
     assert twice.startswith("1 images more than once")
 
 
-def test_label_out_of_range(dataset, check):
+def test_damaged_records(dataset, check):
+    first, second, _ = shards(dataset, "train")
+
     def relabel(examples):
         examples[0].features.feature["label"].int64_list.value[0] = 1000
 
-    rewrite(shards(dataset, "train")[0], relabel)
-    (message,) = check(dataset).wrong["train"]
-    assert message.startswith("1 wrong labels")
-    assert "not label 1000" in message
+    rewrite(first, relabel)
+    rewrite(second, lambda found: set_bytes(found[0], "image", b"no image"))
+    assert check(dataset).kinds == ["wrong labels", "damaged images"]
+    wrong_label, damaged = check(dataset).wrong["train"]
+    assert "not label 1000" in wrong_label
+    assert damaged.startswith("1 damaged images (n")
 
 
 @pytest.mark.parametrize("name", ["holiday.JPEG", "n99999999_1.JPEG", ""])
@@ -305,13 +296,6 @@ def test_name_that_no_image_has(dataset, small_data, check, split, name):
     missing, foreign = sorted(wrong[split])
     assert missing.startswith("1 images missing (")
     assert foreign.startswith(f"1 images that do not belong here ({name})")
-
-
-def test_image_that_is_not_an_image(dataset, check):
-    shard = shards(dataset, "train")[0]
-    rewrite(shard, lambda found: set_bytes(found[0], "image", b"no image"))
-    (message,) = check(dataset).wrong["train"]
-    assert message.startswith("1 damaged images (n0")
 
 
 def test_image_with_other_bytes_than_the_archive(dataset, small_data, check):
@@ -370,13 +354,6 @@ def test_version_of_imagenet2012_is_a_manual_dir(check, other_form):
     assert "12 of 1,281,167 images" in str(checked.wrong)
 
 
-def test_dataset_without_any_shard(dataset, check):
-    for shard in shards(dataset, "*"):
-        shard.unlink()
-    wrong = check(dataset).wrong
-    assert wrong["train"][0].startswith("3 shards missing")
-
-
 def test_damaged_archive_is_not_the_fault_of_the_dataset(dataset, small_data, check):
     name, data = small_data.training["n01440764"][0]
     path = small_data.manual_dir / "ILSVRC2012_img_train.tar"
@@ -408,8 +385,7 @@ def test_all_datasets_in_a_directory(dataset, build, tmp_path, check, level):
     (data_dir / "mnist" / "3.0.1" / "dataset_info.json").write_text("{}")
     second = dataset.with_name("5.0.1")
     shutil.copytree(dataset, second)
-    info = second / "dataset_info.json"
-    info.write_text(info.read_text().replace('"5.0.0"', '"5.0.1"'))
+    change_json(second / "dataset_info.json", version="5.0.1")
     shards(second, "train")[0].unlink()
     folder = {
         "data_dir": data_dir,

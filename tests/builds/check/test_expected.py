@@ -14,6 +14,7 @@ from imagenet2012_subset.subset.subset_list import (
 )
 from tests.builds.check.conftest import record
 from tests.shared import archives, tfds_builder
+from tests.shared.prepared import change_json
 
 
 @pytest.fixture(autouse=True)
@@ -77,31 +78,26 @@ def test_published_config_cut_on_purpose(published, check):
 
 def test_published_list_is_found_in_the_manual_dir(real_data, dataset, tmp_path, check):
     # The small dataset named 1pct is missing nearly everything.
-    folder = dataset.parent.with_name("1pct") / "5.0.0"
-    shutil.copytree(dataset, folder)
-    info = folder / "dataset_info.json"
-    info.write_text(info.read_text().replace('"small"', '"1pct"'))
+    change_json(dataset / "dataset_info.json", configName="1pct")
     shutil.copytree(real_data / "lists", tmp_path / "lists")
-    wrong = check(folder, "--manual_dir", tmp_path / "lists").wrong
+    wrong = check(dataset, "--manual_dir", tmp_path / "lists").wrong
     assert wrong["train"][0].startswith("12,8")
     assert wrong["validation"][0].startswith("49,995 images missing")
 
 
-def test_recorded_fingerprint(dataset, check):
+def test_recorded_fingerprint_and_number_of_validation_images(dataset, check):
     assert check(dataset).status == 0
-    record(dataset, training_names_sha256="0" * 64)
-    assert check(dataset).kinds == ["other names"]
-
-
-def test_recorded_number_of_validation_images(dataset, check):
     record(dataset, validation_images=6)
     assert check(dataset).kinds == ["images missing"]
     record(dataset, validation_images=4)
     assert check(dataset).kinds == ["images that do not belong here"]
-    assert check(dataset, "--validation_images", 5).status == 0
+    number = ("--validation_images", 5)
+    assert check(dataset, *number).status == 0
+    record(dataset, training_names_sha256="0" * 64)
+    assert check(dataset, *number).kinds == ["other names"]
 
 
-@pytest.mark.parametrize("recorded", [None, "5", 0, -5, 5.0, [5], {}])
+@pytest.mark.parametrize("recorded", [None, "5", 0, -5, 5.0, [5]])
 def test_recorded_value_that_is_not_a_number(dataset, check, recorded):
     record(dataset, validation_images=recorded, max_examples_per_split=recorded)
     checked = check(dataset)
@@ -127,22 +123,19 @@ def test_dataset_without_a_fingerprint_needs_its_list(dataset, small_data, check
     assert check(dataset, *number, *given).status == 0
 
 
-def test_given_list_that_is_another_list(dataset, small_data, check, tmp_path):
-    other = tmp_path / "other.txt"
-    other.write_text("\n".join([*small_data.listed[1:], "n01440764_2.JPEG"]))
-    assert check(dataset, "--subset_list", other).kinds == [
+def test_given_list_is_another_list_or_none(dataset, small_data, check, tmp_path):
+    path = tmp_path / "list.txt"
+    given = ("--subset_list", path)
+    assert set(check(dataset, *given).wrong) == {str(path)}
+    for content in ("", "no image\n"):
+        path.write_text(content)
+        assert set(check(dataset, *given).wrong) == {str(path)}
+    path.write_text("\n".join([*small_data.listed[1:], "n01440764_2.JPEG"]))
+    assert check(dataset, *given).kinds == [
         "subset_list",
         "images missing",
         "images that do not belong here",
     ]
-
-
-@pytest.mark.parametrize("content", ["", "no image\n", None])
-def test_given_list_that_is_not_a_list(dataset, check, tmp_path, content):
-    path = tmp_path / "list.txt"
-    if content is not None:
-        path.write_text(content)
-    assert set(check(dataset, "--subset_list", path).wrong) == {str(path)}
 
 
 @pytest.mark.parametrize("where", ["manual", "downloads"])
