@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(error, file=sys.stderr)
             return 1
         report = Report(args.path)
-        report.add(False, error.path, f"{error.problem}. {error.remedy}")
+        report.add_error(error.path, error)
     say(report.to_json() if args.json else report.to_text())
     return 0 if report.ok else 1
 

@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes."""
+"""Identifies a file's type by its first bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ START_BYTES = 512  # This many of the first bytes are enough to identify a file.
 class FileType(enum.Enum):
     """A type of file; its value completes the sentence "it is ...".
 
-    Tars are not among them: they have no magic number at their start.
+    Tars are not included: they have no magic number at their start.
     """
 
     JPEG = "a JPEG image"
@@ -65,13 +65,12 @@ _MAGIC = (
     (b"version https://git-lfs.github.com/", FileType.GIT_LFS),
     (b"d8:announce", FileType.TORRENT),
 )
-_LMDB_MAGIC = slice(16, 20), b"\xde\xc0\xef\xbe"
 _WEB_PAGE = (b"<!doctype html", b"<html", b"<head", b"<body", b"<script", b"<title")
 _CONTROL = frozenset(range(32)).difference(b"\t\n\r\f\x1b")
 
 
 def file_type(start: bytes) -> FileType | None:
-    """Returns what a file is; None if its first bytes do not show it.
+    """Returns a file's type; None if its first bytes do not identify it.
 
     Args:
       start: its first `START_BYTES`, or all if there are fewer.
@@ -88,7 +87,7 @@ def file_type(start: bytes) -> FileType | None:
     # Text may start with BM too; the reserved fields of a bitmap are zeros.
     if start.startswith(b"BM") and start[6:10] == bytes(4):
         return FileType.BMP
-    if start[_LMDB_MAGIC[0]] == _LMDB_MAGIC[1]:
+    if start[16:20] == b"\xde\xc0\xef\xbe":
         return FileType.LMDB
     return _text_type(start)
 

@@ -381,8 +381,7 @@ def _compare(
                     num_compared += 1
                     bar.update()
     except DatasetError as error:
-        message = f"{error.problem}. {error.remedy}"
-        report.add(False, original.file_name, message, compared=num_compared)
+        report.add_error(original.file_name, error, compared=num_compared)
         return False
     for one in found:
         for name in one.counts:

@@ -58,8 +58,7 @@ def check_manual_dir(
             check(report, choice)
             sources[original] = choice.source
         except DatasetError as error:
-            subject = _subject(manual_dir, epath.Path(error.path))
-            report.add(False, subject, f"{error.problem}. {error.remedy}")
+            report.add_error(_subject(manual_dir, epath.Path(error.path)), error)
     training = sources.get(TRAINING)
     for config in builder_cls.BUILDER_CONFIGS:
         info = builder_cls.url_infos[config.subset_list]
@@ -229,8 +228,8 @@ def _decode(report: Report, source: Source, listed: Sequence[str] | None) -> Non
             remedy = "Replace them by the images of the original archive"
             problems.add("damaged images", f"{name} {problem}", remedy)
     except DatasetError as error:
-        message = f"{error.problem}. {error.remedy}"
-        problems.add_message("unreadable", f"{error.path} {message}")
+        message = f"{error.path} {error.problem}. {error.remedy}"
+        problems.add_message("unreadable", message)
     well = f"{counted(num_images, 'image')} decode without a warning"
     problems.report(report, source.path.name, well, decoded=num_images)
 

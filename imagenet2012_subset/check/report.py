@@ -6,6 +6,8 @@ import dataclasses
 import json
 from typing import Any
 
+from imagenet2012_subset.errors import DatasetError
+
 BUILD_AGAIN = "Build the dataset again"
 
 _SHOWN = 3
@@ -50,6 +52,10 @@ class Report:
     def add(self, ok: bool, subject: str, message: str, **facts: Any) -> None:
         """Adds a finding."""
         self.findings.append(Finding(ok, subject, message, facts))
+
+    def add_error(self, subject: str, error: DatasetError, **facts: Any) -> None:
+        """Adds an error as a failed check."""
+        self.add(False, subject, f"{error.problem}. {error.remedy}", **facts)
 
     def include(self, other: Report, prefix: str) -> None:
         """Adds everything from another report; `prefix` says what that is about."""
