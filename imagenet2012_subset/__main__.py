@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from etils import epath
 
-from imagenet2012_subset import Builder, DatasetError
+from imagenet2012_subset import DatasetError
 from imagenet2012_subset.check.folder import check_folder
 from imagenet2012_subset.check.report import Report
 from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
@@ -37,7 +37,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         report = check_folder(
             _path(args.path),
-            Builder,
             data_dir=_path(args.data_dir) if args.data_dir else None,
             manual_dir=_path(args.manual_dir) if args.manual_dir else None,
             subset_list=args.subset_list,

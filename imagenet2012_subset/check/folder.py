@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset.check.dataset import check_dataset
@@ -29,7 +28,6 @@ _VERSIONS = ("*.*.*", "*/*.*.*", f"{DATASET}/*/*.*.*")
 
 def check_folder(
     folder: epath.Path,
-    builder_cls: type[tfds.core.DatasetBuilder],
     *,
     data_dir: epath.Path | None = None,
     manual_dir: epath.Path | None = None,
@@ -45,7 +43,6 @@ def check_folder(
 
     Args:
       folder: the directory.
-      builder_cls: the builder whose configs name the published lists.
       data_dir: where datasets are built; by default that of the checked dataset, if
         downloads are there too.
       manual_dir: for a dataset: the images to compare it with.
@@ -87,7 +84,6 @@ def check_folder(
         return report
     archives = check_manual_dir(
         folder,
-        builder_cls,
         listed,
         index_folder=_index_folder(folder, data_dir),
         sha256=sha256,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset.check.images import staged_parts, strict_defects
@@ -13,6 +12,7 @@ from imagenet2012_subset.check.report import Problems, Report
 from imagenet2012_subset.errors import DatasetError, counted, first_of
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.imagenet2012_subset_dataset_builder import Builder
 from imagenet2012_subset.output import progress_bar
 from imagenet2012_subset.sources.discovery import Choice, choose_source
 from imagenet2012_subset.sources.source import Entries, Source, decoded
@@ -27,7 +27,6 @@ _NUM_TRAINING_IMAGES = TRAINING.num_images
 
 def check_manual_dir(
     manual_dir: epath.Path,
-    builder_cls: type[tfds.core.DatasetBuilder],
     listed: Sequence[str] | None = None,
     *,
     index_folder: epath.Path | None = None,
@@ -41,7 +40,6 @@ def check_manual_dir(
 
     Args:
       manual_dir: the directory that contains the archives or extracted images.
-      builder_cls: the builder whose configs name the published lists.
       listed: the training images that must exist and are decoded; by default all.
       index_folder: where the index of an archive is saved; None saves nothing.
       sha256: whether to read archives in full and compare them with the originals.
@@ -60,8 +58,8 @@ def check_manual_dir(
         except DatasetError as error:
             report.add_error(_subject(manual_dir, epath.Path(error.path)), error)
     training = sources.get(TRAINING)
-    for config in builder_cls.BUILDER_CONFIGS:
-        info = builder_cls.url_infos[config.subset_list]
+    for config in Builder.BUILDER_CONFIGS:
+        info = Builder.url_infos[config.subset_list]
         path = manual_dir / info.filename
         if path.exists():
             _check_published_list(report, path, config, info, training)

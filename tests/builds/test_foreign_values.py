@@ -10,7 +10,7 @@ import shutil
 import pytest
 from etils import epath
 
-from imagenet2012_subset import Builder, WriteError
+from imagenet2012_subset import WriteError
 from imagenet2012_subset.check.folder import check_folder
 from tests.shared import faults, forms
 
@@ -27,7 +27,7 @@ def _set(path: pathlib.Path, **values: object) -> None:
 
 
 def _check(dataset: pathlib.Path) -> list[str]:
-    report = check_folder(epath.Path(dataset), Builder)
+    report = check_folder(epath.Path(dataset))
     return [finding.message for finding in report.findings if not finding.ok]
 
 

@@ -168,7 +168,7 @@ def fuzz_dataset(data: bytes) -> None:
     path.write_bytes(content)
     try:
         with contextlib.suppress(DatasetError):
-            report = check_folder(epath.Path(dataset.path), Builder)
+            report = check_folder(epath.Path(dataset.path))
             assert report.to_text()
             assert report.to_json()
         with contextlib.suppress(DatasetError):
