@@ -97,7 +97,8 @@ def test_damaged_shard(build, output, file_format, damage):
                 "empty": b"",
             }[damage]
         )
-    _fails(folder, output, "train.*(does not exist|cut off|is empty|cannot be read)")
+    problems = "does not exist|is empty|cannot be read|bytes in its train shards"
+    _fails(folder, output, problems)
 
 
 def test_missing_records(build, output):
@@ -106,7 +107,7 @@ def test_missing_records(build, output):
     train, validation = prepared.read_json(path)["splits"]
     longer = train | {"shardLengths": ["7"]}
     prepared.change_json(path, splits=[longer, validation])
-    _fails(folder, output, "train.* 6 of 7 records|train.*bytes")
+    _fails(folder, output, "bytes in its train shards")
     prepared.change_json(path, splits=[])
     _fails(folder, output, "has no records")
 
