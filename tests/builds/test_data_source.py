@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
+from imagenet2012_subset import DatasetError
 from imagenet2012_subset.data_source.after_fork import readable_after_fork
 
 _PATIENCE = 300  # Seconds, after which a child is taken to hang.
@@ -60,7 +61,7 @@ def test_takes_every_form_of_split(builder, source):
 
 
 def test_is_refused_in_a_format_without_random_access(build):
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(DatasetError, match="no file format with random access"):
         build().as_data_source("train")
 
 

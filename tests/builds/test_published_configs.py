@@ -96,7 +96,7 @@ def test_a_published_config_that_was_cut(published):
     assert cut.is_prepared()
     assert len(read_split(published.build(max_examples_per_split=2), "train")) == 2
     assert not published.builder().is_prepared()
-    with pytest.raises(WriteError, match="has 2 train images, but 6 are asked for"):
+    with pytest.raises(WriteError, match="has 2 train images, but 6 are requested"):
         published.build()
     loaded = tfds.load(
         "imagenet2012_subset/1pct",

@@ -10,6 +10,7 @@ import textwrap
 import pytest
 
 from imagenet2012_subset import ArchiveError, WriteError
+from imagenet2012_subset.sources.tar_archive import TarArchive
 from tests.builds.beam.conftest import ROOT, files
 from tests.shared import archives, watched_builder
 
@@ -106,12 +107,10 @@ def test_a_damaged_image_is_an_error_and_nothing_is_left(
 
 
 def test_workers_that_do_not_find_the_archives_say_so(build_watched, monkeypatch):
-    from imagenet2012_subset.sources.tar_archive import TarOrigin
-
-    def other_machine(self: TarOrigin) -> None:
+    def other_machine(self, entries):
         raise ArchiveError(self.path, "cannot be opened", "Share it")
 
-    monkeypatch.setattr(TarOrigin, "open", other_machine)
+    monkeypatch.setattr(TarArchive, "read_images", other_machine)
     with pytest.raises((ArchiveError, WriteError), match="cannot be opened"):
         build_watched(beam_runner=RUNNER)
 
