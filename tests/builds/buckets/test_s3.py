@@ -53,11 +53,9 @@ def test_the_bytes_are_those_of_a_local_build(
     s3.requests.clear()
     remote = build(manual_dir=manual_dir, num_shards=2)
     assert _files(remote.data_path) == _files(local.data_path)
-    # The two archives are opened by name; nothing is listed.
-    assert {pathlib.Path(request.path).name for request in s3.requests} == {
-        TRAIN,
-        VALIDATION,
-    }
+    # Nothing is listed: both archives, and a prepared dataset, are looked up by name.
+    names = {pathlib.Path(request.path).name for request in s3.requests}
+    assert names == {TRAIN, VALIDATION, "dataset_info.json"}
 
 
 def test_a_second_build_reads_no_header_again(
