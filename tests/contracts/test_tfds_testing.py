@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-import tempfile
-from typing import ClassVar
 from unittest import mock
 
 import pytest
@@ -14,7 +12,7 @@ import tensorflow_datasets as tfds
 
 import imagenet2012_subset
 from imagenet2012_subset.tfds_internals import is_replaced
-from tests.conftest import DUMMY_DATA, Build
+from tests.conftest import Build
 
 _DATASET = "imagenet2012_subset/1pct"
 _Policy = tfds.testing.MockPolicy
@@ -86,34 +84,3 @@ def test_a_data_frame_and_a_figure(build: Build):
     built = build()
     dataset = built.as_dataset(split="train").take(2)
     assert len(tfds.as_dataframe(dataset, built.info)) == 2
-
-
-class _DummyBuilder(imagenet2012_subset.Builder, skip_registration=True):
-    name = "imagenet2012_subset"
-    BUILDER_CONFIGS: ClassVar = [
-        imagenet2012_subset.SubsetConfig(
-            name="dummy",
-            subset_list=os.fspath(DUMMY_DATA / "1percent.txt"),
-            validation_images=10,
-        )
-    ]
-
-
-class TestOfTfds(tfds.testing.DatasetBuilderTestCase):
-    """TFDS's own test of a builder, on the dummy data of this repository."""
-
-    DATASET_CLASS = _DummyBuilder
-    SPLITS: ClassVar = {"train": 10, "validation": 10}
-
-    @classmethod
-    def setUpClass(cls):
-        # A build saves the index of the archives there.
-        cls._copy = tempfile.TemporaryDirectory()
-        cls.EXAMPLE_DIR = os.path.join(cls._copy.name, "dummy_data")
-        shutil.copytree(DUMMY_DATA, cls.EXAMPLE_DIR)
-        super().setUpClass()
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls._copy.cleanup()
