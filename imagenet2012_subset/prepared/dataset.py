@@ -145,7 +145,7 @@ class PreparedDataset:
 
 
 def is_dataset(folder: epath.Path) -> bool:
-    """Returns whether a directory contains a prepared dataset, of whatever content."""
+    """Returns whether a directory contains a prepared dataset, of any content."""
     return (folder / INFO_FILE).exists()
 
 

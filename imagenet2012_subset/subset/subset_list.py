@@ -127,8 +127,7 @@ def _download(
             raise _not_as_published(by_hand, problem, url) from error
         raise SubsetListError(
             url,
-            "was downloaded, but is not the file that was published: its sha256 "
-            "differs",
+            "was downloaded, but is not the published list: its sha256 differs",
             "Check what answers in its place, such as a log-in page or a proxy, or put "
             "the file into manual_dir, under the name that checksums.tsv gives it",
         ) from error
@@ -161,11 +160,11 @@ def difference(path: epath.Path, published: UrlInfo) -> str | None:
         return None
     lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if _sha256(lines) == published.checksum:
-        return "has other line ends (CRLF) than the list that was published (LF)"
-    size = f"{len(data):,} bytes, and the list that was published {published.size:,}"
+        return "has different line ends (CRLF) than the published list (LF)"
+    sizes = f"it has {len(data):,} bytes, the published list {published.size:,}"
     if len(data) < published.size:
-        return f"is cut off, or another list: it has {size}"
-    return f"is not the list that was published: its sha256 is another; it has {size}"
+        return f"is cut off, or a different list: {sizes}"
+    return f"is not the published list: its sha256 differs; {sizes}"
 
 
 def _sha256(data: bytes) -> str:

@@ -62,13 +62,13 @@ def test_the_list_is_taken(small_data, tmp_path, published, by_hand):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda data: data.replace(b"\n", b"\r\n"), "other line ends (CRLF)"),
-        (lambda data: data.replace(b"\n", b"\r"), "other line ends (CRLF)"),
-        (lambda data: data[:-1], "is cut off, or another list"),
-        (lambda data: data[: len(data) // 2], "is cut off, or another list"),
-        (lambda data: b"", "is cut off, or another list"),
-        (lambda data: data + b"n01440764_1.JPEG\n", "its sha256 is another"),
-        (lambda data: data.replace(b"_7.", b"_8."), "its sha256 is another"),
+        (lambda data: data.replace(b"\n", b"\r\n"), "different line ends (CRLF)"),
+        (lambda data: data.replace(b"\n", b"\r"), "different line ends (CRLF)"),
+        (lambda data: data[:-1], "is cut off, or a different list"),
+        (lambda data: data[: len(data) // 2], "is cut off, or a different list"),
+        (lambda data: b"", "is cut off, or a different list"),
+        (lambda data: data + b"n01440764_1.JPEG\n", "its sha256 differs"),
+        (lambda data: data.replace(b"_7.", b"_8."), "its sha256 differs"),
     ],
 )
 def test_another_file_is_refused(
@@ -86,7 +86,7 @@ def test_both_lengths_are_said(small_data, tmp_path, published, by_hand):
     by_hand.write_bytes(small_data.subset_list.read_bytes()[:-7])
     problem = _refused(small_data, tmp_path).problem
     assert f"{published.size - 7:,} bytes" in problem
-    assert f"the list that was published {published.size:,}" in problem
+    assert f"the published list {published.size:,}" in problem
 
 
 def test_a_folder_in_its_place_is_refused(small_data, tmp_path, published, by_hand):
@@ -118,7 +118,7 @@ def test_another_file_behind_the_url_is_refused(small_data, tmp_path, monkeypatc
     finally:
         server.shutdown()
     assert caught.value.path == url
-    assert "is not the file that was published" in caught.value.problem
+    assert "is not the published list" in caught.value.problem
     assert "log-in page" in caught.value.remedy
 
 

@@ -249,8 +249,8 @@ def test_where_a_list_comes_from_decides_about_its_error(
     is_by_hand = in_manual_dir and filename and not isinstance(error, DownloadError)
     assert caught.value.path == (str(by_hand) if is_by_hand else URL)
     if isinstance(error, NonMatchingChecksumError):
-        problem = "is cut off, or another list: it has 16 bytes"
-        problem = problem if is_by_hand else "was downloaded, but is not the file"
+        problem = "is cut off, or a different list: it has 16 bytes"
+        problem = problem if is_by_hand else "was downloaded, but is not the"
     else:
         problem = "cannot be read (Permission denied)"
         problem = problem if is_by_hand else f"cannot be downloaded ({error})"
