@@ -25,7 +25,7 @@ builder = tfds.builder("imagenet2012_subset", data_dir=sys.argv[2], config=Subse
     name="dummy", subset_list=sys.argv[1] + "/1percent.txt", validation_images=10))
 builder.download_and_prepare(
     download_config=tfds.download.DownloadConfig(manual_dir=sys.argv[1]))
-assert builder.info.splits.total_num_examples == 20
+assert builder.info.splits.total_num_examples == 34
 """
 
 
