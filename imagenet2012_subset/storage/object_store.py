@@ -87,12 +87,16 @@ def object_status(path: str) -> Status:
     import obstore
     from obstore.exceptions import PermissionDeniedError, UnauthenticatedError
 
+    refusals = (FileNotFoundError, PermissionDeniedError, UnauthenticatedError)
     try:
         try:
             meta = obstore.head(store, name)
-        except (FileNotFoundError, PermissionDeniedError, UnauthenticatedError):
-            # Only an answer with a body contains the reason.
-            meta = obstore.get(store, name, options={"range": (0, 1)}).meta
+        except refusals as refusal:
+            # Only an answer with a body contains the reason, if it arrives whole.
+            try:
+                meta = obstore.get(store, name, options={"range": (0, 1)}).meta
+            except Exception as error:
+                raise error if isinstance(error, refusals) else refusal from error
     except FileNotFoundError as error:
         if _NO_BUCKET.search(str(error)):
             bucket = "/".join(path.split("/")[:3])

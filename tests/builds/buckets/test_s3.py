@@ -235,7 +235,7 @@ def test_another_file_in_the_place_of_a_published_list_is_refused(
     info = UrlInfo(1, "0" * 64, "1percent.txt")
     monkeypatch.setitem(Builder.url_infos, url, info)
     put(f"{manual_dir}/1percent.txt", b"n01440764_7.JPEG")
-    with pytest.raises(SubsetListError, match="is not the list") as raised:
+    with pytest.raises(SubsetListError, match="is not the published list") as raised:
         build(manual_dir=manual_dir, subset_list=url)
     assert raised.value.path == f"{manual_dir}/1percent.txt"
 
