@@ -33,7 +33,6 @@ def run(tmp_path):
         environment = dict(
             os.environ,
             PYTHONPATH=f"{tmp_path}:{_ROOT}",
-            TMPDIR=str(tmp_path),
             TFDS_DATA_DIR=str(tmp_path / "default"),
         )
         done = subprocess.run(
@@ -201,13 +200,25 @@ def test_central_crops_of_tensorflow_and_opencv_are_the_same(examples, shape):
 
 
 @_needs("torch", "torchvision", "array_record")
-def test_crops_of_torchvision_have_a_common_size(examples, build):
+def test_crops_of_torchvision_have_a_common_size(build, tmp_path):
+    """Runs in a process without TensorFlow, beside which torch may crash."""
     builder = build(file_format="array_record")
-    for training in (True, False):
-        crops = examples("torch_train").Crops(builder, "train", 32, training)
-        for image, label in crops.__getitems__(range(len(crops))):
-            assert (image.shape, str(image.dtype)) == ((3, 32, 32), "torch.uint8")
-            assert 0 <= label < 1000
+    code = f"""
+import sys
+sys.path.insert(0, {str(_EXAMPLES)!r})
+import tensorflow_datasets as tfds
+import imagenet2012_subset
+from torch_train import Crops
+builder = tfds.builder_from_directory({str(builder.data_path)!r})
+for training in (True, False):
+    crops = Crops(builder, "train", 32, training)
+    for image, label in crops.__getitems__(range(len(crops))):
+        assert (image.shape, str(image.dtype)) == ((3, 32, 32), "torch.uint8")
+        assert 0 <= label < 1000
+assert "tensorflow" not in sys.modules
+"""
+    environment = dict(os.environ, PYTHONPATH=str(_ROOT))
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
 def test_images_kept_in_memory_are_as_small_as_evaluation_sees_them(examples):

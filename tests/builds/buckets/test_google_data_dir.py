@@ -7,7 +7,7 @@ import tempfile
 
 import pytest
 import tensorflow_datasets as tfds
-from etils.epath import backend
+from etils.epath import backend, gpath
 
 from imagenet2012_subset import Builder, SubsetConfig, SubsetListError, WriteError
 from tests.conftest import Build, SmallData
@@ -21,6 +21,8 @@ def bucket(tmp_path, monkeypatch) -> Bucket:
     bucket = Bucket(tmp_path / "store")
     gfile = property(lambda self: bucket)
     monkeypatch.setattr(type(backend.tf_backend), "gfile", gfile)
+    # Tests of other modules make epath use gcsfs, for as long as their server runs.
+    monkeypatch.setattr(gpath, "_is_tf_installed", lambda: True)
     return bucket
 
 
