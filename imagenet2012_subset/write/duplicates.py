@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-import zlib
 
+import google_crc32c
 import numpy as np
 import numpy.typing as npt
 from absl import logging
@@ -26,7 +26,7 @@ _PLACEHOLDER_SHARE = 0.1
 class Duplicates:
     """Compares the bytes of a split's images; may be used from any thread.
 
-    Only images of equal length can be equal, so only those are hashed. CRC-32 and
+    Only images of equal length can be equal, so only those are hashed. CRC-32C and
     length together suffice: among a million images they coincide by chance once in
     thousands of builds, and one pair changes nothing.
     """
@@ -47,7 +47,9 @@ class Duplicates:
         """Notes the bytes of an image."""
         if len(data) in self._shared_sizes:
             with self._lock:
-                self._names.setdefault((len(data), zlib.crc32(data)), []).append(name)
+                self._names.setdefault(
+                    (len(data), google_crc32c.value(data)), []
+                ).append(name)
 
     def finish(self) -> None:
         """Compares all images; warns if three or more have the same bytes.
