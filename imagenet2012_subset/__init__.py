@@ -1,8 +1,8 @@
 """ImageNet ILSVRC 2012 with 1% or 10% of its training images, as a TFDS dataset.
 
-Importing this package registers the builder: after it, `tfds.load` and `tfds.builder`
-know `imagenet2012_subset/1pct`, `imagenet2012_subset/10pct` and, through
-`SubsetConfig`, any subset of your own.
+Importing this package registers the builder with `tfds.load` and `tfds.builder`. It
+provides `imagenet2012_subset/1pct`, `imagenet2012_subset/10pct` and, through
+`SubsetConfig`, your own subsets.
 """
 
 from imagenet2012_subset.errors import (

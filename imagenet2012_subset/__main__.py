@@ -63,7 +63,7 @@ def _number_of_images(argument: str) -> int:
     """Parses a number of validation images."""
     number = int(argument) if argument.isdecimal() else 0
     if not 1 <= number <= NUM_VALIDATION_IMAGES:
-        # argparse drops the message of any other error.
+        # argparse drops the messages of other errors.
         raise argparse.ArgumentTypeError(
             f"must be a number from 1 to {NUM_VALIDATION_IMAGES:,}, not {argument!r}"
         )
@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         help="check a manual directory or prepared datasets",
         description="Checks the images in a manual directory, or every record of a "
         "prepared dataset or of all datasets in a data_dir. The exit status is 0 if "
-        "everything is right, else 1.",
+        "every check passes, else 1.",
     )
     check.add_argument(
         "path",

@@ -1,4 +1,4 @@
-"""The errors that end a build, and words that their messages share."""
+"""The errors that end a build, and text that their messages share."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 
 _SHOWN = 3
 
-# What TensorFlow writes around an error, and means nothing to a user.
+# Internals that TensorFlow adds to an error message.
 _GRAPH_NAMES = re.compile(r"^\{\{.*?\}\} | \[Op:\w+\].*$")
 
-# What several errors advise.
+# Advice that several errors share.
 SEE_DAMAGE = (
     "The archive is damaged: download it again and compare its sha256 "
     "(python -m imagenet2012_subset check --sha256)"
 )
-LEAVE_ALONE = "see that nothing writes to it, then build again"
+LEAVE_ALONE = "make sure that nothing writes to it, then build again"
 
 
 class DatasetError(Exception):
-    """Something outside the program keeps the right dataset from being built.
+    """Something outside the program prevents a correct build.
 
     The message has three parts, each also an attribute:
 
@@ -45,11 +45,11 @@ class ManualDirError(DatasetError):
 
 
 class ArchiveError(DatasetError):
-    """An archive or an extracted folder is damaged, incomplete or not the right one."""
+    """An archive or an extracted folder is damaged, incomplete or the wrong one."""
 
 
 class SubsetListError(DatasetError):
-    """A subset list cannot be read, or contains names that ImageNet does not have."""
+    """A subset list cannot be read, or contains names that are not in ImageNet."""
 
 
 class WriteError(DatasetError):
@@ -64,7 +64,7 @@ def install(packages: str, extra: str) -> str:
 
 
 def first_of(names: Sequence[str]) -> str:
-    """Returns the first few names for a message, and dots where there are more."""
+    """Returns the first few names for a message, and dots if there are more."""
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
@@ -74,6 +74,6 @@ def counted(number: int, what: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Returns what an error says in its first line, or its name if it says nothing."""
+    """Returns the first line of an error's message, or its name if there is none."""
     lines = str(error).splitlines()
     return _GRAPH_NAMES.sub("", lines[0]) if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Identifies a file's type by its first bytes."""
+"""Identifies file types by their first bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ START_BYTES = 512  # This many of the first bytes are enough to identify a file.
 class FileType(enum.Enum):
     """A type of file; its value completes the sentence "it is ...".
 
-    Tars are not included: they have no magic number at their start.
+    Tars are not included because they do not start with a magic number.
     """
 
     JPEG = "a JPEG image"
@@ -104,7 +104,7 @@ def _text_type(start: bytes) -> FileType | None:
     if text.startswith((b"{", b"[")):
         return FileType.JSON
     try:
-        # The last character may be cut.
+        # The last character may be truncated.
         codecs.getincrementaldecoder("utf-8")().decode(text)
     except UnicodeDecodeError:
         return None

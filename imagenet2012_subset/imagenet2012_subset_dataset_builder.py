@@ -1,4 +1,4 @@
-"""The dataset: where it comes from, what it looks like, how its examples are made."""
+"""The dataset builder: configs, features, and the steps of a build."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _SIMCLR_LISTS = (
     "https://raw.githubusercontent.com/google-research/simclr/master/imagenet_subsets"
 )
 _PACKAGE = epath.Path(__file__).parent
-# Where a source may copy images to, below the staging directory of the build.
+# Sources may copy images here, below the staging directory of the build.
 _SCRATCH = "scratch"
 
 
@@ -98,12 +98,12 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
             environment variable IMAGENET2012_SUBSET_WORKERS, else the number of usable
             CPUs.
           file_format: `tfrecord` (the default), `array_record`, `parquet` or `riegeli`.
-            A dataset that exists in another format gets this one beside it.
+            If the dataset exists in another format, this format is added.
           **kwargs: as for any `tfds.core.GeneratorBasedBuilder`: `data_dir`, `config`,
             `version`.
 
         Raises:
-          ValueError: if `workers` is not positive, or TFDS has no such `file_format`.
+          ValueError: if `workers` is not positive, or TFDS does not know `file_format`.
           WriteError: if `data_dir` is not supported, or if the dataset there cannot be
             read.
         """
@@ -112,7 +112,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         self._options = tfds.download.DownloadConfig()
         self._num_shards: Mapping[str, int] = {}
         super().__init__(**kwargs)
-        # Stays the final place in a copy of this builder that writes elsewhere.
+        # Also the final place in the copy that writes to a staging directory.
         self._final_path: epath.Path = self.data_path
         # TFDS pickles this state.
         self._original_state.update(workers=workers, file_format=file_format)
@@ -188,7 +188,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
     ) -> list[tfds.core.SplitInfo]:
-        """Finds, selects, plans and writes images, without TFDS's shuffle on disk."""
+        """Finds, selects, plans and writes images without shuffling on disk."""
         on_beam = bool(download_config.beam_runner or download_config.beam_options)
         if on_beam and self._has_own_workers:
             raise ValueError(
@@ -258,23 +258,24 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
     ) -> None:
         """Builds the dataset, unless it exists already.
 
-        A build ends with the whole dataset in its final place and on the disk, or
-        leaves that place as it was: even a dataset that was to be overwritten is put
-        back. A dataset that was built from something else is an error.
+        A build either syncs the complete dataset to its final place or leaves that
+        place unchanged: if overwriting fails, the old dataset is restored. An existing
+        dataset that was built from a different list or with different options is an
+        error.
 
         Args:
-          download_dir: where downloads and indices of archives are kept.
+          download_dir: where downloads and archive indices are stored.
           download_config: `manual_dir` and options, as for any TFDS builder.
-          file_format: as for the builder, if it should be a different one.
+          file_format: overrides the builder's `file_format`.
           **kwargs: as for any TFDS builder.
 
         Raises:
-          ManualDirError: if the images are not where they should be.
-          ArchiveError: if an archive is damaged, incomplete or not what its name says.
-          SubsetListError: if the subset list is not available or invalid, or not that
-            of the existing dataset.
-          WriteError: if the dataset cannot be written, space is short, or something
-            else is in its place.
+          ManualDirError: if the images of a split cannot be found.
+          ArchiveError: if an archive is damaged, incomplete or the wrong one.
+          SubsetListError: if the subset list is unavailable or invalid, or the existing
+            dataset was built from a different one.
+          WriteError: if the dataset cannot be written, there is not enough space, or
+            something else exists in its place.
         """
         of_tfds = tfds.core.DatasetBuilder.download_and_prepare
         if self._is_staged or is_replaced(of_tfds):
@@ -333,7 +334,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
 
         Args:
           data_dir: the staging directory.
-          num_shards: how many shards each split must have, where that is given.
+          num_shards: the required number of shards of a split, by split name.
         """
         staged = object.__new__(type(self))
         staged.__dict__.update(self.__dict__)
@@ -355,8 +356,8 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
     def is_prepared(self) -> bool:
         """Returns whether the requested dataset exists, with all its shards.
 
-        It is requested by the config, the file format and the options of the last
-        `download_and_prepare`.
+        The config, the file format and the options of the last
+        `download_and_prepare` determine which dataset is requested.
         """
         if not is_dataset(self.data_path):
             return False
@@ -402,12 +403,12 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
             ) from error
 
     def _ensure_requested(self, dataset: PreparedDataset) -> None:
-        """Raises an error unless a dataset is what config and options request."""
+        """Raises an error unless a dataset matches the config and the options."""
         config: SubsetConfig = self.builder_config
         ensure_requested(dataset, config, self._options, own_list=self._has_own_list)
 
     def _show_dataset(self) -> None:
-        """Makes `info` describe the existing dataset, if there is one."""
+        """Makes `info` describe the existing dataset, if any."""
         if is_dataset(self.data_path):
             show(self.info, open_dataset(self.data_path), self._file_format)
         else:
@@ -416,7 +417,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
             )
 
     def _update_dataset_info(self) -> None:
-        """Writes the texts of the code into the existing dataset."""
+        """Updates the description and citation of the existing dataset."""
         if is_dataset(self.data_path):
             dataset = open_dataset(self.data_path)
             show(self.info, dataset, dataset.default_format)
@@ -424,7 +425,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         self._show_dataset()
 
     def _build_data_dir(self, given_data_dir: str | None) -> tuple[str, str]:
-        """Checks the dataset in the directory, which TFDS is about to read."""
+        """Checks the existing dataset before TFDS reads it."""
         data_dir, folder = super()._build_data_dir(given_data_dir)
         ensure_data_dir(data_dir)
         if is_dataset(epath.Path(folder)):
@@ -432,7 +433,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         return data_dir, folder
 
     def _create_builder_config(self, builder_config: Any, version: Any) -> Any:
-        """Accepts the user's own configs; TFDS warns of each."""
+        """Accepts custom configs, for which TFDS would log warnings."""
         if isinstance(builder_config, SubsetConfig) and (
             builder_config.name not in self.builder_configs
         ):
@@ -442,12 +443,12 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
     @tfds.core.utils.classproperty
     @classmethod
     def _checksums_path(cls) -> epath.Path:
-        """The file in the package, or in a checkout the one at the top."""
+        """Returns the path in the package, or at the top of a checkout."""
         path = _PACKAGE / CHECKSUMS_FILENAME
         return path if path.exists() else _PACKAGE.parent / CHECKSUMS_FILENAME
 
     def _log_download_bytes(self) -> None:
-        """Prints nothing: TFDS would print sizes of which it knows none yet."""
+        """Prints nothing: TFDS does not know the sizes yet."""
 
     def _log_download_done(self) -> None:
         """Prints nothing: the dataset is not in its final place yet."""

@@ -1,4 +1,4 @@
-"""Output that never ends a build: what cannot be written is dropped."""
+"""Console output that never ends a build: lines that cannot be written are dropped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def say(message: str) -> None:
     """Prints a line on standard output.
 
     Characters that standard output cannot encode are escaped. A line that cannot be
-    written, as on a full disk, is dropped, and does not stay in a buffer.
+    written, for example to a full disk, is dropped and does not stay in a buffer.
     """
     stream = sys.stdout
     encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -33,7 +33,7 @@ def progress_bar(**keywords: Any) -> Any:
 
 
 class _Forgiving:
-    """A text stream that drops what it cannot write."""
+    """A text stream that drops text it cannot write."""
 
     def __init__(self, stream: Any):
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Makes TFDS return this package's builder in place of its own."""
+"""Makes TFDS return this package's builder instead of its own builder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from imagenet2012_subset.tfds_internals import registered
 
 
 class _Provider(registered.DatasetBuilderProvider):
-    """Provides the builder of one name to TFDS."""
+    """Provides this package's builder to TFDS."""
 
     def __init__(self, builder_cls: type[tfds.core.DatasetBuilder]):
         self.builder_cls = builder_cls
@@ -31,7 +31,7 @@ def register(builder_cls: type[tfds.core.DatasetBuilder]) -> None:
     # A reload defines the class again, and TFDS expects one builder per module.
     registered._MODULE_TO_DATASETS[module] = [builder_cls]
     for provider in registered._DATASET_PROVIDER_REGISTRY:
-        # By name, since a reload of this module defines `_Provider` again.
+        # Compare by name, since a reload of this module defines `_Provider` again.
         if type(provider).__module__ == __name__:
             provider.builder_cls = builder_cls
             return

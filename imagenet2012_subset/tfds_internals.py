@@ -1,8 +1,8 @@
-"""The parts of TFDS that are not its public API, imported here and nowhere else.
+"""The non-public parts of TFDS, imported only here.
 
 None of them imports TensorFlow. `Example` is TFDS's copy of `tf.train.Example`.
 
-`tests/contracts/test_tfds_internals.py` fails by name when a TFDS release moves one.
+If a TFDS release moves one, `tests/contracts/test_tfds_internals.py` names it.
 """
 
 from __future__ import annotations
@@ -77,21 +77,21 @@ __all__ = [
 
 
 def asked_manual_dir(dl_manager: DownloadManager) -> epath.Path | None:
-    """Returns the folder that users fill by hand, whether it exists or not."""
+    """Returns the manual directory, whether it exists or not."""
     # TFDS's `DatasetBuilderTestCase` replaces this property of the class by a path.
     replaced = type(dl_manager).manual_dir
     return replaced if isinstance(replaced, epath.Path) else dl_manager._manual_dir
 
 
 def without_manual_dir(dl_manager: DownloadManager) -> DownloadManager:
-    """Returns the same download manager for a user who fills no folder by hand."""
+    """Returns the same download manager without a manual directory."""
     other = copy.copy(dl_manager)
     other._manual_dir = None
     return other
 
 
 def is_replaced(method: Any) -> bool:
-    """Returns whether a method of TFDS's builder is not TFDS's, but that of a mock."""
+    """Returns whether a method of TFDS's builder is mocked."""
     return getattr(method, "__module__", None) != _BUILDER_MODULE
 
 

@@ -1,3 +1,3 @@
-"""The package's version; the dataset has one of its own."""
+"""The package's version; the dataset is versioned separately."""
 
 __version__ = "1.2.0"

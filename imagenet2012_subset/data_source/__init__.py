@@ -1,4 +1,4 @@
-"""A finished dataset, read at random in any process.
+"""Random access to a dataset, also from forked processes.
 
-Imports nothing of the package.
+Does not import the rest of the package.
 """

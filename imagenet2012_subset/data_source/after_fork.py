@@ -15,16 +15,16 @@ from typing import Any, SupportsIndex
 _SERVER = pathlib.Path(__file__).with_name("record_server.py")
 _LIBRARY = "array_record.python.array_record_module"
 
-# The modules that were loaded before the fork that made this process, if one did.
+# The modules that were loaded before this process was forked, if it was.
 _loaded_before_fork: set[str] = set()
 os.register_at_fork(after_in_child=lambda: _loaded_before_fork.update(sys.modules))
 
-# What a process before the fork opened. To close it here is not safe either.
+# Sources that were opened before the fork. Closing them here is not safe either.
 _opened_before_fork: list[Any] = []
 
 
 class _ServedRecords:
-    """Records that a separate process reads, which was not forked."""
+    """Records that are read by a separate process, which was not forked."""
 
     def __init__(self, records: Any):
         self._lock = threading.Lock()
@@ -55,7 +55,7 @@ class _ServedRecords:
             status = self._server.wait()
             raise RuntimeError(
                 f"The process that reads records for this one ended, status {status}. "
-                "Its standard error may say why; memory may have been short"
+                "See its standard error for the cause; it may have run out of memory"
             ) from error
         if isinstance(answer, Exception):
             raise answer
@@ -71,15 +71,15 @@ class _ServedRecords:
 class RecordsOfAnyProcess:
     """Serialized records that may be read before and after a fork.
 
-    The library that reads ArrayRecord files keeps a thread, and locks on which it
-    waits, for the whole process. A fork copies the locks but not the thread, so that a
-    child crashes or hangs even with files that it opened itself. A process that was
-    forked therefore has the records read by one that was not.
+    The library that reads ArrayRecord files keeps a thread and its locks for the whole
+    process. A fork copies the locks but not the thread, so a child crashes or hangs
+    even with files that it opened itself. A forked process therefore starts a new
+    process to read the records.
     """
 
     def __init__(self, records: Any):
-        """Takes TFDS's source of records, whether already read or not."""
-        # A copy leaves out what is open, as pickling does.
+        """Wraps TFDS's source of records, whether already opened or not."""
+        # Like pickling, copying leaves out open files.
         self._closed = copy.copy(records)
         self._opened: tuple[int, Any] | None = None
 
@@ -109,12 +109,12 @@ class RecordsOfAnyProcess:
 def readable_after_fork(source: Any) -> Any:
     """Makes a data source of ArrayRecord files usable in a process that forks.
 
-    `Builder.as_data_source` does this. Call it for data sources of the builders that
-    TFDS makes from a dataset's files alone: `tfds.builder_from_directory`, and
-    `tfds.builder` with a version or the name of your own config.
+    `Builder.as_data_source` does this. Call it for the data sources of read-only
+    builders: those of `tfds.builder_from_directory`, and of `tfds.builder` with a
+    version or the name of a custom config.
 
     Args:
-      source: what `as_data_source` of any TFDS builder returned for one split.
+      source: the data source of one split, from `as_data_source` of any builder.
     """
     if not isinstance(source.data_source, RecordsOfAnyProcess):
         source.data_source = RecordsOfAnyProcess(source.data_source)

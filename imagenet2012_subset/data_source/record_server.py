@@ -1,7 +1,7 @@
-"""Reads records for the process that started it: a script, which imports little.
+"""Reads records for the process that started this script, which imports little.
 
-It reads from standard input, pickled, `sys.path`, then a source of records, then lists
-of keys, and answers each list with a list of records or with an exception.
+Reads pickled objects from standard input: `sys.path`, a source of records, then lists
+of keys. Answers each list with a list of records or an exception.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    # A terminal also interrupts this process, which ends when the other one does.
+    # Ignore interrupts from the terminal: this process ends with its parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(os.dup(1), "wb") as stdout:
-        # What a library prints does not belong among the answers.
+        # Keep the output of libraries out of the answers.
         os.dup2(2, 1)
         _serve(sys.stdin.buffer, stdout)

@@ -1,4 +1,4 @@
-"""Facts about ImageNet: its names, its two archives, its odd images.
+"""Facts about ImageNet: names, the two archives, the images that need conversion.
 
-Imports nothing of the package but `errors`; touches only the lists that TFDS ships.
+The only files that it reads are its own and the lists that TFDS ships.
 """

@@ -1,8 +1,7 @@
 """Names for the 1,000 classes.
 
-They are from WordNet: `class_names.tsv` has a line for each class, in label order, with
-its wnid and, after a tab, the synset's lemmas. `WORDNET_LICENSE.txt` is the notice that
-WordNet requires.
+`class_names.tsv` has a line for each class, in label order: its wnid, a tab, and the
+lemmas of its WordNet synset. WordNet requires the notice in `WORDNET_LICENSE.txt`.
 """
 
 from __future__ import annotations
@@ -51,12 +50,12 @@ def class_names() -> tuple[str, ...]:
 
 
 def class_lemmas(label_or_wnid: SupportsIndex | str) -> tuple[str, ...]:
-    """Returns all words that WordNet has for a class, the most common one first.
+    """Returns WordNet's lemmas for a class, the most common one first.
 
     Other classes may share some of them.
 
     Raises:
-      ValueError: if there is no such class.
+      ValueError: if the class does not exist.
     """
     return tuple(_lemmas().values())[_label(label_or_wnid)]
 
@@ -65,8 +64,8 @@ def _label(label_or_wnid: SupportsIndex | str) -> int:
     if isinstance(label_or_wnid, str):
         if label_or_wnid not in _lemmas():
             raise ValueError(
-                f"{label_or_wnid!r} is none of ILSVRC 2012's 1,000 WordNet ids, such "
-                "as 'n01440764'"
+                f"{label_or_wnid!r} is not one of ILSVRC 2012's 1,000 WordNet ids, "
+                "such as 'n01440764'"
             )
         return tuple(_lemmas()).index(label_or_wnid)
     label = -1

@@ -22,7 +22,7 @@ class ConversionError(ValueError):
 
 
 def convert(function: str, image: bytes) -> bytes:
-    """Returns what a function of `tfds.core.utils` makes of an image.
+    """Converts an image with a function of `tfds.core.utils`.
 
     Args:
       function: `jpeg_cmyk_to_rgb` or `png_to_jpeg`.
@@ -49,7 +49,7 @@ class _Converter:
             try:
                 answer = self._answer((function, image))
             except BaseException:
-                # An interrupted request leaves its answer in the pipe.
+                # The answer to an interrupted request stays in the pipe.
                 self._stop()
                 raise
             self._timer = threading.Timer(_IDLE_SECONDS, self.close)
@@ -101,12 +101,12 @@ def _start(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
         env={
             **os.environ,
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            # TensorFlow would reserve the memory of every GPU it sees.
+            # TensorFlow would reserve the memory of every visible GPU.
             "CUDA_VISIBLE_DEVICES": "-1",
         },
     )
 
 
 _converter = _Converter()
-# A child of a fork must not share its parent's pipes and lock.
+# A forked process must not share its parent's pipes and lock.
 os.register_at_fork(after_in_child=_converter.__init__)  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Converts images for the process that started it: a program, run by `conversion.py`.
+"""Converts images for the process that started this script: see `conversion.py`.
 
 Reads pickled requests from standard input, each the name of a function of
 `tfds.core.utils` and an image, and answers each with the RGB JPEG or an exception.
@@ -36,8 +36,8 @@ def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    # A terminal also interrupts this process, which ends when the other one does.
+    # Ignore interrupts from the terminal: this process ends with its parent.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(os.dup(1), "wb") as stdout:
-        os.dup2(2, 1)  # What a library prints does not belong among the answers.
+        os.dup2(2, 1)  # Keep the output of libraries out of the answers.
         _serve(sys.stdin.buffer, stdout)

@@ -8,7 +8,7 @@ from imagenet2012_subset.file_types import START_BYTES, FileType, file_type
 from imagenet2012_subset.imagenet.conversion import ConversionError, convert
 
 # The training images that are not RGB JPEGs. TFDS's ImageNet stores them as RGB JPEGs
-# since its version 3.0.0.
+# since version 3.0.0.
 CMYK_IMAGES = frozenset(
     f"{stem}.JPEG"
     for stem in (
@@ -29,7 +29,7 @@ _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
 def is_converted(name: str) -> bool:
-    """Returns whether the dataset stores other bytes than the archive contains."""
+    """Returns whether the dataset stores an image converted to an RGB JPEG."""
     return name in CMYK_IMAGES or name in PNG_IMAGES
 
 
@@ -37,7 +37,7 @@ def to_rgb_jpeg(name: str, data: bytes) -> bytes:
     """Returns the RGB JPEG that the dataset stores for the image called `name`.
 
     Raises:
-      ConversionError: if the image has to be converted, but cannot be.
+      ConversionError: if the image needs conversion, but cannot be converted.
     """
     if name in CMYK_IMAGES:
         return convert("jpeg_cmyk_to_rgb", data)
@@ -47,14 +47,14 @@ def to_rgb_jpeg(name: str, data: bytes) -> bytes:
 
 
 def defect(name: str, data: bytes, *, stores_converted: bool = False) -> str | None:
-    """Returns what is wrong with an image's bytes; None if they are an image.
+    """Returns what is wrong with an image's bytes; None if they are valid.
 
     Checks the structure of a JPEG, which takes microseconds: segments up to the first
     scan, and an end marker after it. A JPEG without one is cut off, even if a decoder
-    can fill the gap. An image that has to be converted is converted.
+    can fill the gap. Images that need conversion are converted.
 
     Args:
-      name: what ImageNet calls the image. One of them is a PNG.
+      name: the image's name in ImageNet. One of them is a PNG.
       data: its bytes.
       stores_converted: whether the CMYK images and the PNG are RGB JPEGs already.
     """
@@ -71,10 +71,10 @@ def defect(name: str, data: bytes, *, stores_converted: bool = False) -> str | N
             return f"cannot be converted to an RGB JPEG ({error})"
     if not data.startswith(START_OF_IMAGE):
         return None
-    # TFDS also converts a JPEG that is cut off.
+    # TFDS also converts truncated JPEGs.
     for marker, _, end in segments(data):
         if marker == START_OF_SCAN:
-            # Pixels never contain this marker: 00 follows every FF in them.
+            # Pixel data never contains this marker: every FF in it is followed by 00.
             if data.rfind(END_OF_IMAGE) < end:
                 return "is cut off: no end-of-image marker follows its pixels"
             return None
@@ -84,10 +84,10 @@ def defect(name: str, data: bytes, *, stores_converted: bool = False) -> str | N
 def wrong_format(
     name: str, data: bytes, *, stores_converted: bool = False
 ) -> str | None:
-    """Returns which format an image has if ImageNet's image has another one.
+    """Returns an image's actual format; None if it is the original's format.
 
     Args:
-      name: what ImageNet calls the image.
+      name: the image's name in ImageNet.
       data: its first bytes, or all.
       stores_converted: as for `defect`.
     """
@@ -107,7 +107,7 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     Pixels follow the end of the last one, whose marker is `START_OF_SCAN`.
     """
     position = 2
-    # Like libjpeg, skips bytes that do not belong between two segments.
+    # Like libjpeg, skip stray bytes between two segments.
     while 0 <= (position := data.find(b"\xff", position)) < len(data) - 3:
         marker = data[position + 1]
         if marker == 0xFF:

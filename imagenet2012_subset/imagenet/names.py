@@ -1,4 +1,4 @@
-"""The 1,000 classes, what images are called, and which class an image shows."""
+"""The 1,000 classes, the names of images, and the class of each image."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IMAGE_PATH = re.compile(
 
 
 def wnids_file() -> epath.Path:
-    """Returns the file of WordNet ids; a class's label is its line, counted from 0."""
+    """Returns the path of the list of WordNet ids; line i, from 0, is label i."""
     return epath.Path(tfds.core.tfds_path("datasets/imagenet2012/labels.txt"))
 
 
@@ -37,7 +37,7 @@ def wnids() -> tuple[str, ...]:
 
 @functools.cache
 def validation_wnids() -> tuple[str, ...]:
-    """Returns the class of validation image number i at index i - 1; 50,000 of them."""
+    """Returns 50,000 WordNet ids: index i - 1 is the class of validation image i."""
     path = tfds.core.tfds_path("datasets/imagenet2012/validation_labels.txt")
     return tuple(path.read_text().split())
 
@@ -60,7 +60,7 @@ def validation_number(name: str) -> int | None:
 def find_wnid(name: str) -> str | None:
     """Returns the class of a training or validation image.
 
-    A validation image's class follows from its number, not from its rank among others.
+    A validation image's class follows from its number.
 
     Returns:
       The WordNet id; None if ImageNet has no labelled image with this name.
@@ -80,7 +80,7 @@ def wnid(name: str) -> str:
       ValueError: if ImageNet has no labelled image with this name.
     """
     if not (found := find_wnid(name)):
-        raise ValueError(f"{name!r} names no training or validation image of ImageNet")
+        raise ValueError(f"{name!r} is not the name of a training or validation image")
     return found
 
 
@@ -88,8 +88,8 @@ class ImagePath(NamedTuple):
     """The parts of the path of an image.
 
     Attributes:
-      name: what ImageNet calls the image, such as `n01440764_18.JPEG`.
-      appended: the wnid that somebody appended, as in `n01440764_18_n01440764.JPEG`.
+      name: the image's name in ImageNet, such as `n01440764_18.JPEG`.
+      appended: the wnid appended to it, as in `n01440764_18_n01440764.JPEG`.
     """
 
     name: bytes
@@ -106,7 +106,7 @@ def parse_path(path: bytes) -> ImagePath | None:
 def parse_paths(
     paths: Sequence[bytes],
 ) -> tuple[list[bytes | None], list[tuple[bytes, bytes]]]:
-    """Parses many paths, in half the time that `parse_path` takes.
+    """Parses many paths, twice as fast as `parse_path`.
 
     Returns:
       The name of each image, None if the path does not name one; and the names of the
@@ -119,12 +119,12 @@ def parse_paths(
 
 
 def is_wnid(name: str) -> bool:
-    """Returns whether a name is a WordNet id, of the 1,000 or any other synset."""
+    """Returns whether a name is a WordNet id of any synset, also beyond the 1,000."""
     return _WNID.fullmatch(name) is not None
 
 
 def mismatched_wnid(name: str, claimed: str) -> str | None:
-    """Returns an image's class if it is not `claimed`, which a folder or suffix names.
+    """Returns an image's class if it differs from `claimed`, a folder or suffix.
 
     None if they agree, or if the image has no known class.
     """

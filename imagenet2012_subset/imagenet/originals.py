@@ -15,7 +15,7 @@ class Original:
 
     Attributes:
       file_name: its name on the download page.
-      what: what the download page calls it.
+      what: its description on the download page.
       size: its length in bytes.
       sha256: of its bytes, in hexadecimal.
       num_images: how many images it contains.
@@ -35,7 +35,7 @@ class Original:
 
     @property
     def how_to_get(self) -> str:
-        """What to do if the archive is missing, for errors."""
+        """How to get the archive, for error messages."""
         return (
             "Register on https://image-net.org/download-images, download "
             f"{self.file_name} (ILSVRC 2012, {self.what}) and place it there"

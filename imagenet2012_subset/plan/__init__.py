@@ -1,4 +1,1 @@
-"""The order and the shards of a split, which all bytes of a shard follow from.
-
-Opens no file.
-"""
+"""Plans the order and the shards of each split, without opening files."""

@@ -1,4 +1,4 @@
-"""The bytes of a record, and their number, which is known before the image is read."""
+"""Serializes records, and computes their length before images are read."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from imagenet2012_subset.tfds_internals import Example
 
 
 class RecordSerializer:
-    """Turns examples into the bytes of `tf.train.Example`, the same on every run.
+    """Serializes examples as `tf.train.Example`, deterministically.
 
-    TFDS's own serializer takes any features, but copies each image several times, and
-    no other thread can run meanwhile.
+    TFDS's own serializer accepts any features, but copies each image several times, and
+    blocks all other threads meanwhile.
 
     Raises:
       ValueError: if the features are not `file_name`, `image` and `label`.
@@ -27,7 +27,7 @@ class RecordSerializer:
         self._features = features
 
     def serialize(self, example: dict[str, Any]) -> bytes:
-        """Returns the record of one example of the dataset's features."""
+        """Returns the record of one example."""
         encoded = self._features.encode_example(example)
         proto = Example()
         feature = proto.features.feature

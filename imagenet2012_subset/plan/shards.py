@@ -1,4 +1,4 @@
-"""Decides each split's order and shards before an image is read."""
+"""Plans the order and the shards of each split before images are read."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _MAX_POWER_OF_TWO = 1024
 
 @dataclasses.dataclass(frozen=True)
 class ShardPlan:
-    """All that a shard's bytes follow from; it can be pickled.
+    """Everything that determines a shard's bytes; can be pickled.
 
     Attributes:
       split: the split's name, such as `train`.
-      path: where the shard is to be written.
+      path: the path of the shard.
       source: reads its images.
       entries: these images, in the order of the records.
       record_sizes: int64, shape (n,): the length of each record in bytes.
@@ -45,7 +45,7 @@ class ShardPlan:
 
 @dataclasses.dataclass(frozen=True)
 class SplitPlan:
-    """What a split's shards will be.
+    """The planned shards of a split.
 
     Attributes:
       name: of the split, such as `train`.
@@ -53,7 +53,7 @@ class SplitPlan:
       entries: all images, in the order of the records.
       record_sizes: int64, shape (n,): the length of each record in bytes.
       shard_ends: for each shard the number of images up to its last.
-      template: names the shards.
+      template: the template of the shards' file names.
     """
 
     name: str
@@ -65,22 +65,22 @@ class SplitPlan:
 
     @property
     def num_shards(self) -> int:
-        """How many shards the split has."""
+        """The number of shards."""
         return len(self.shard_ends)
 
     @property
     def shard_lengths(self) -> list[int]:
-        """How many examples each shard has."""
+        """The number of examples in each shard."""
         return np.diff(self.shard_ends, prepend=0).tolist()
 
     @property
     def num_bytes(self) -> int:
-        """All records together, in bytes, without a file's framing."""
+        """The total length of all records in bytes, without the framing of files."""
         return int(self.record_sizes.sum())
 
     @property
     def shards(self) -> list[ShardPlan]:
-        """What each shard will be, from the first to the last."""
+        """The plans of all shards, in order."""
         starts = (0, *self.shard_ends[:-1])
         return [
             ShardPlan(
@@ -101,7 +101,7 @@ class SplitPlan:
 
 
 def summary(splits: Sequence[SplitPlan]) -> str:
-    """Returns the size of all splits in words, and the images and shards of each."""
+    """Returns the total size in words, and the images and shards of each split."""
     size = tfds.core.utils.Size(sum(split.num_bytes for split in splits))
     each = [
         f"{split.name}: {counted(len(split.entries), 'image')} in "
@@ -122,7 +122,7 @@ def plan_split(
     max_examples: int | None = None,
     shuffle: bool = True,
 ) -> SplitPlan:
-    """Plans a split as TFDS would write it.
+    """Plans the shards of a split, in the order in which TFDS would write them.
 
     TFDS sorts a split by a hash of its name and the example's key, and cuts it into
     shards of nearly equal numbers of examples. The number of shards follows from the
@@ -132,11 +132,11 @@ def plan_split(
       name: of the split.
       source: reads the images.
       entries: the images, in source order.
-      stored_sizes: the length in bytes of what the dataset stores of each.
-      shard_config: number of shards, or limits to their size.
-      template: names the shards.
-      max_examples: keep only this many, the first in source order.
-      shuffle: False leaves them in source order.
+      stored_sizes: the length in bytes of each image, as stored in the dataset.
+      shard_config: the number of shards, or limits of their size.
+      template: the template of the shards' file names.
+      max_examples: keep only the first ones, in source order.
+      shuffle: False keeps them in source order.
 
     Raises:
       WriteError: if there are more shards than images, or num_shards is negative.
@@ -157,7 +157,7 @@ def plan_split(
         raise WriteError(
             "num_shards",
             f"is {shard_config.num_shards:,}, but there are {images}",
-            "Give a number from 1 up to that of the images, or leave the option out",
+            "Pass a number from 1 to the number of images, or omit the option",
         )
     num_shards = _num_shards(shard_config, sum(sizes), len(order))
     ends = get_shard_boundaries(len(order), num_shards)

@@ -1,4 +1,1 @@
-"""Files on a disk or in a bucket: found, read at positions, and synced.
-
-Only this package opens, reads and syncs files with the system's own calls.
-"""
+"""Finds, reads and syncs files on a disk or in a bucket."""

@@ -21,7 +21,7 @@ from absl import logging
 from imagenet2012_subset.errors import LEAVE_ALONE, ArchiveError
 from imagenet2012_subset.storage.folders import Status, status_of
 
-# macOS has no posix_fadvise: a few threads read ahead there.
+# Without posix_fadvise (macOS), a few threads read ahead.
 HAS_ADVICE = hasattr(os, "posix_fadvise")
 PREFETCH_THREADS = 16
 
@@ -33,8 +33,8 @@ _TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 _SECONDS_TO_WAIT_FOR_A_DESCRIPTOR = 5.0
 _OPEN_AT_START = 32  # Assumed where the system does not list open files.
 
-NO_ADVICE = "takes no advice on what to cache: reading and writing go on without"
-NO_SYNC = "cannot sync files: a power cut within the next minute may empty them"
+NO_ADVICE = "does not support caching hints; the build continues without them"
+NO_SYNC = "cannot sync files: a power failure in the next minute may empty them"
 _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _warned: set[tuple[int, str]] = set()
 
@@ -60,14 +60,14 @@ class Range(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FileTable:
-    """Files as they were when they were found.
+    """The versions of files that were found.
 
     Attributes:
       paths: m local paths or URLs.
       sizes: int64, shape (m,), in bytes.
       changed_ns: int64, shape (m,): the change time (`st_ctime_ns`) in nanoseconds
         since the epoch. Unlike the modification time, no tool can set it. For an object
-        in a bucket, a number that follows from its version.
+        in a bucket, a number derived from its version.
     """
 
     paths: tuple[str, ...]
@@ -76,7 +76,7 @@ class FileTable:
 
     @classmethod
     def of(cls, paths: Sequence[str], found: Sequence[Status]) -> FileTable:
-        """Makes a table from what looking up the paths returned."""
+        """Makes a table from the results of looking up the paths."""
         return cls(
             tuple(paths),
             np.array([one.size for one in found], np.int64),
@@ -99,11 +99,11 @@ class FileTable:
 
 
 class Files:
-    """Local files, opened when they are needed; may be used from any thread.
+    """Local files, opened on demand; safe to use from any thread.
 
     Attributes:
-      table: the files. One that has another size or change time when it is opened is an
-        error.
+      table: the files. If the size or change time of one differs when it is opened,
+        that is an error.
       in_step: how many small reads to prefetch at a time when walking files.
       ahead: how many images to prefetch at a time when reading them in order.
     """
@@ -142,11 +142,11 @@ class Files:
         return self.table.paths[file]
 
     def size(self, file: int) -> int:
-        """Returns the size of a file in bytes, when it was found."""
+        """Returns the size in bytes that a file had when it was found."""
         return int(self.table.sizes[file])
 
     def sequential(self) -> Files:
-        """Returns what reads many small ranges in order: for local files, the same."""
+        """Returns a reader for many small ranges in order; here, these files."""
         return self
 
     def prefetch(self, file: int, offset: int, size: int) -> None:
@@ -169,7 +169,7 @@ class Files:
         """Returns `size` bytes from `offset`.
 
         Raises:
-          ArchiveError: if the file cannot be read, has changed, or ends earlier.
+          ArchiveError: if the file cannot be read, has changed, or is too short.
         """
         if self._prefetched:
             return self._prefetched.result(Range(file, offset, size))
@@ -218,13 +218,13 @@ class Files:
                 if error.errno in _TOO_MANY_OPEN and time.monotonic() < deadline:
                     with self._lock:
                         self._opened.clear()
-                    time.sleep(0.01)  # Other threads close theirs.
+                    time.sleep(0.01)  # Other threads may close files meanwhile.
                     continue
                 raise cannot_open(path, error) from error
         if problem := self._change(file, status_of(os.fstat(opened.fd))):
             raise ArchiveError(path, problem, _CHANGED)
         if self._takes_advice:
-            # What follows a header is not needed: do not let the system read ahead.
+            # The data after a header is not needed: turn off read-ahead.
             with contextlib.suppress(OSError):
                 os.posix_fadvise(opened.fd, 0, 0, os.POSIX_FADV_RANDOM)
         return opened
@@ -240,7 +240,7 @@ class Files:
 
 
 class _OpenFile:
-    """A descriptor that is closed with its last reference."""
+    """A file descriptor that is closed with its last reference."""
 
     def __init__(self, fd: int):
         self.fd = fd
@@ -250,7 +250,7 @@ class _OpenFile:
 
 
 class ReadsAhead:
-    """Reads ranges in threads before they are needed."""
+    """Prefetches ranges in threads."""
 
     def __init__(
         self,
@@ -266,12 +266,12 @@ class ReadsAhead:
         self._started[extent] = self._pool.submit(self._read, extent)
 
     def result(self, extent: Range) -> bytes:
-        """Returns the bytes of a range, whether it was started or not."""
+        """Returns the bytes of a range, prefetched or not."""
         started = self._started.pop(extent, None)
         return started.result() if started else self._read(extent)
 
     def close(self) -> None:
-        """Cancels the ranges that were started and not read."""
+        """Cancels the ranges that were prefetched but not read."""
         while self._started:
             self._started.popitem()[1].cancel()
 
@@ -291,7 +291,7 @@ def read_in_order(files: Files, ranges: Sequence[Range]) -> Iterator[bytes]:
 
 
 def cannot_open(path: str, error: OSError) -> ArchiveError:
-    """Returns the error of a file that cannot be opened."""
+    """Returns the error for a file that cannot be opened."""
     if error.errno in _TOO_MANY_OPEN:
         return ArchiveError(
             path,
@@ -307,7 +307,7 @@ def cannot_open(path: str, error: OSError) -> ArchiveError:
 
 
 def unreadable(path: str, offset: int, error: OSError) -> ArchiveError:
-    """Returns the error of a file that can no longer be read."""
+    """Returns the error for a file that can no longer be read."""
     reason = error.strerror or error
     return ArchiveError(
         path, f"cannot be read at byte {offset:,} ({reason})", _READ_FAILED
@@ -315,7 +315,7 @@ def unreadable(path: str, offset: int, error: OSError) -> ArchiveError:
 
 
 def ends_early(path: str, offset: int, size: int) -> ArchiveError:
-    """Returns the error of a file that became shorter since it was found."""
+    """Returns the error for a file that was truncated after it was found."""
     return ArchiveError(
         path, f"ends at byte {offset:,}, but had {size:,} bytes before", _READ_FAILED
     )
@@ -344,10 +344,10 @@ def warn_unsupported(
     Args:
       path: a file on it.
       error: what the call raised.
-      limitation: what that means.
+      limitation: the consequence, for the warning.
 
     Raises:
-      OSError: `error`, if it has another cause.
+      OSError: `error`, if it has a different cause.
     """
     if error.errno not in _UNSUPPORTED:
         raise error

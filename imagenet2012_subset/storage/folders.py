@@ -18,19 +18,18 @@ _Result = TypeVar("_Result")
 # Over a network a look-up takes a millisecond: 100,000 take two seconds in 64 threads.
 _THREADS = 64
 
-# To hand work to a thread takes as long as a few look-ups.
+# Passing work to a thread takes as long as a few look-ups.
 _AT_A_TIME = 64
 
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """What is known of a file without opening it.
+    """The status of a file, known without opening it.
 
     Attributes:
       size: its length in bytes.
       changed_ns: as in `FileTable`.
-      what: what it is instead of a regular file, such as `a directory`; None if it is
-        one.
+      what: the kind of file, such as `a directory`; None for a regular file.
     """
 
     size: int
@@ -70,7 +69,7 @@ def status(path: str) -> Status:
 
 
 def statuses(paths: Sequence[str]) -> list[Status | OSError]:
-    """Looks up many files at a time; returns an error in place of its status."""
+    """Looks up many files at a time; returns errors instead of raising them."""
 
     def look_up(path: str) -> Status | OSError:
         try:
@@ -122,7 +121,7 @@ def list_folders(paths: Sequence[str]) -> list[Folder]:
 
 
 def leads_upwards(path: str) -> bool:
-    """Whether a link points to the folder that contains it, or to one above."""
+    """Whether a link points to a folder that contains it."""
     folder, target = os.path.realpath(os.path.dirname(path)), os.path.realpath(path)
     return os.path.commonpath([folder, target]) == target
 
@@ -132,12 +131,12 @@ def in_threads(
     items: Sequence[_Item],
     at_a_time: int = _AT_A_TIME,
 ) -> list[_Result]:
-    """Returns a task's results in order; several calls run at the same time.
+    """Runs a task on each item in threads; returns the results in order.
 
     Args:
-      task: what to do with an item.
-      items: its arguments.
-      at_a_time: how many items to hand to a thread.
+      task: processes one item.
+      items: the items.
+      at_a_time: how many items to pass to a thread at a time.
     """
 
     def run(part: Sequence[_Item]) -> list[_Result]:
@@ -156,7 +155,7 @@ def cannot_list(
     error: OSError,
     kind: type[DatasetError] = ArchiveError,
 ) -> DatasetError:
-    """Returns the error of a folder that cannot be listed."""
+    """Returns the error for a folder that cannot be listed."""
     return kind(
         os.fsdecode(error.filename or folder),
         f"cannot be listed ({error.strerror or error})",

@@ -1,4 +1,4 @@
-"""Walks many files or tars in step, so that the disk always has reads to serve."""
+"""Walks many files or tars in step, which keeps the disk busy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from imagenet2012_subset.storage import files as files_module
 from imagenet2012_subset.storage.files import Files, Range
 
 Walk = Generator[Range, bytes, None]
-"""Yields the range that it needs next, and is sent its bytes."""
+"""A generator that yields the next range it needs, and is sent its bytes."""
 
 OnProgress = Callable[[int], object]
 
@@ -19,13 +19,14 @@ _REPORT_SECONDS = 0.05
 
 
 class Walks:
-    """Walks that run in step. A walk may add more while it runs.
+    """Walks that run in step. A walk may add more walks.
 
-    A single walk waits for each of its reads, as a header says where the next one is.
-    With many in step, the next range of each is prefetched before any of them is read.
+    A single walk waits for each read, because each header contains the position of the
+    next one. With many in step, the next range of each walk is prefetched before any of
+    them is read.
 
     Attributes:
-      passed: the number of bytes that all walks have passed; the walks count it.
+      passed: the number of bytes that all walks have passed, updated by the walks.
     """
 
     def __init__(
@@ -47,11 +48,11 @@ class Walks:
 
     @property
     def depth_first(self) -> bool:
-        """Whether a walk should run what it finds itself, in file order."""
+        """Whether a walk should run the walks it finds itself, in file order."""
         return self._in_step == 1
 
     def add(self, walk: Walk) -> None:
-        """Adds a walk, which starts when there is room for it."""
+        """Adds a walk, which starts when fewer than the maximum are running."""
         self._waiting.append(walk)
 
     def run(self) -> None:
@@ -101,7 +102,7 @@ class Walks:
                 while self._waiting or running:
                     while self._waiting and len(running) < threads:
                         running.add(pool.submit(self._run_alone, self._waiting.pop()))
-                    # A walk may add more before it ends.
+                    # A walk may add more walks before it ends.
                     done, running = concurrent.futures.wait(
                         running, _REPORT_SECONDS, concurrent.futures.FIRST_COMPLETED
                     )

@@ -29,24 +29,24 @@ from imagenet2012_subset.storage.files import (
 )
 from imagenet2012_subset.storage.folders import Status
 
-# All reads of a process share these threads, so that it never makes more requests at a
-# time than stores and networks take, however many shards it writes.
+# All reads of a process share these threads. This limits its parallel requests, no
+# matter how many shards it writes.
 _REQUESTS_AT_A_TIME = 128
 _AHEAD = 64
 
-# A walk reads an object from front to back in stretches. With 16 of them on their way,
-# it keeps at most 18 (144 MiB).
+# A walk reads an object from front to back in stretches. With 16 of them in flight, it
+# keeps at most 18 in memory (144 MiB).
 _STRETCH = 8 << 20
 _STRETCHES_AT_A_TIME = 16
 
-# The store retries failed requests. A request may take long, but must not stall.
+# The store retries failed requests. A request may be slow, but must not stall.
 _RETRIES: Any = {
     "max_retries": 8,
     "backoff": {"max_backoff": datetime.timedelta(seconds=5)},
     "retry_timeout": datetime.timedelta(minutes=2),
 }
 _CLIENT: Any = {
-    "allow_http": True,  # Of use only where an endpoint is given as http://.
+    "allow_http": True,  # Only has an effect if the endpoint is an http:// URL.
     "connect_timeout": "10s",
     "read_timeout": "30s",
     "timeout": "10m",
@@ -63,7 +63,7 @@ _ACCESS = {
     "az": "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY; for a public "
     "container set AZURE_SKIP_SIGNATURE=true in place of the key",
 }
-# What the store answers without access, and where clients look for credentials.
+# What a store answers without access, and URLs where clients look for credentials.
 _ABOUT_ACCESS = re.compile(
     r"code: 40[13]\b|account must be specified|incorrectly configured region"
     "|/latest/api/token|/computeMetadata/|/metadata/identity/|token request",
@@ -92,7 +92,7 @@ def object_status(path: str) -> Status:
         try:
             meta = obstore.head(store, name)
         except refusals as refusal:
-            # Only an answer with a body contains the reason, if it arrives whole.
+            # Only an answer with a body contains the reason, and it may be cut off.
             try:
                 meta = obstore.get(store, name, options={"range": (0, 1)}).meta
             except Exception as error:
@@ -100,7 +100,7 @@ def object_status(path: str) -> Status:
     except FileNotFoundError as error:
         if _NO_BUCKET.search(str(error)):
             bucket = "/".join(path.split("/")[:3])
-            problem = "does not exist: there is no such bucket"
+            problem = "is not an existing bucket"
             raise ManualDirError(bucket, problem, "Check its name") from error
         raise FileNotFoundError(errno.ENOENT, "no such object", path) from error
     except Exception as error:
@@ -109,9 +109,9 @@ def object_status(path: str) -> Status:
 
 
 class ObjectFiles(Files):
-    """Objects in a bucket, read in parallel ranges; may be used from any thread.
+    """Objects in a bucket, read in parallel ranges; safe to use from any thread.
 
-    A range is only read from the version that was found.
+    Ranges are only read from the version that was found.
     """
 
     ahead = _AHEAD
@@ -123,7 +123,7 @@ class ObjectFiles(Files):
         self._prefetched = ReadsAhead(self._read, _threads())
 
     def sequential(self) -> Files:
-        """Returns what serves many small reads in order from large ranges."""
+        """Returns an object that serves many small reads in order from large ranges."""
         return _FrontToBack(self)
 
     def _read(self, extent: Range) -> bytes:
@@ -154,14 +154,14 @@ class ObjectFiles(Files):
         except (FileNotFoundError, obstore.exceptions.PreconditionError) as error:
             raise _is_another(path) from error
         except Exception as error:
-            if _NOT_SATISFIABLE in str(error):  # The object was longer.
+            if _NOT_SATISFIABLE in str(error):  # The object was longer before.
                 raise _is_another(path) from error
             problem = f"cannot be read at byte {offset:,}"
             raise _failure(path, problem, error) from error
         if len(data) < size:
             raise ends_early(path, offset + len(data), self.size(file))
         etag = result.meta["e_tag"]
-        if etag and not etag.startswith("W/"):  # A weak one never matches.
+        if etag and not etag.startswith("W/"):  # A weak ETag never matches.
             self._etags[file] = etag
         return data
 
@@ -184,7 +184,7 @@ class _FrontToBack(Files):
         self._current = memoryview(b"")
 
     def prefetch(self, file: int, offset: int, size: int) -> None:
-        """Does nothing: what follows the last read is fetched anyway."""
+        """Does nothing: the ranges after the last read are fetched anyway."""
 
     def read(self, file: int, offset: int, size: int) -> bytes:
         if offset + size > self.size(file):
@@ -198,7 +198,7 @@ class _FrontToBack(Files):
         return data
 
     def _go_to(self, file: int, number: int) -> None:
-        """Waits for a stretch; starts those after it, and forgets those far away."""
+        """Returns a stretch; requests those after it, and drops those far away."""
         size = self.size(file)
         end = min(number + _STRETCHES_AT_A_TIME, -(-size // _STRETCH))
         near = [(file, n) for n in range(number, end)]
@@ -229,7 +229,7 @@ def _locate(path: str) -> tuple[Any, str]:
     except ImportError as error:
         raise ManualDirError(
             path,
-            "cannot be read, as the package obstore is not installed",
+            "cannot be read, because the package obstore is not installed",
             install("obstore", "buckets"),
         ) from error
     except Exception as error:
@@ -255,7 +255,7 @@ def _store(folder: str, variables: frozenset[tuple[str, str]]) -> Any:
 
 
 def _aws_profile() -> Any:
-    """Returns what reads the profiles in `~/.aws`; None without boto3 or a profile."""
+    """Returns a credential provider for `~/.aws`; None without boto3 or a profile."""
     try:
         from obstore.auth.boto3 import Boto3CredentialProvider
 
@@ -265,7 +265,7 @@ def _aws_profile() -> Any:
 
 
 def _status(meta: Mapping[str, Any]) -> Status:
-    """Returns the size of an object, and a number that follows from its version."""
+    """Returns the size of an object, and a number derived from its version."""
     version = meta["e_tag"] or meta["version"] or meta["last_modified"]
     digest = hashlib.sha256(str(version).encode()).digest()
     return Status(meta["size"], int.from_bytes(digest[:8], "big") >> 1)
@@ -282,7 +282,7 @@ def _is_another(path: str) -> ArchiveError:
 def _failure(path: str, problem: str, error: Exception) -> DatasetError:
     reason, remedy = _reason(error), _ACCESS.get(path.partition("://")[0])
     if remedy and _ABOUT_ACCESS.search(_first_part(error)):
-        problem = f"{problem}, as the store gave no access ({reason})"
+        problem = f"{problem}, because the store denied access ({reason})"
         return ManualDirError(path, problem, remedy)
     remedy = "Check the address, the network and the store, then build again"
     return ArchiveError(path, f"{problem} ({reason})", remedy)
@@ -297,6 +297,6 @@ def _reason(error: Exception) -> str:
     text = _first_part(error)
     answer = text.partition(" - ")[2] or text
     parts = re.findall("<(Code|Message)>(.*?)</", answer, re.DOTALL)
-    if parts:  # XML, as all stores answer.
+    if parts:  # All stores answer in XML.
         answer = answer.partition("<")[0] + ": ".join(part for _, part in parts)
     return " ".join(answer.removeprefix(_NOT_OK).split()).rstrip(": ")

@@ -13,7 +13,7 @@ from imagenet2012_subset.storage.paths import is_local
 
 
 def exists(path: str) -> bool:
-    """Whether a path exists; a broken link does.
+    """Whether a path exists; a broken link counts as existing.
 
     Raises:
       ManualDirError, ArchiveError: if it is in a bucket and cannot be looked up.
@@ -28,7 +28,7 @@ def exists(path: str) -> bool:
 
 
 def find_files(paths: Sequence[str]) -> FileTable:
-    """Looks up files; the table notes their present versions.
+    """Looks up files; the table records their current versions.
 
     Raises:
       ArchiveError: if one cannot be looked up.
@@ -45,7 +45,7 @@ def find_files(paths: Sequence[str]) -> FileTable:
 
 
 def open_files(table: FileTable) -> Files:
-    """Returns what reads the files of a table. All are local, or all in a bucket."""
+    """Returns a reader for a table's files: all local, or all in a bucket."""
     if len(table) and not is_local(table.paths[0]):
         return ObjectFiles(table)
     return Files(table)

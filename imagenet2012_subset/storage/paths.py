@@ -1,4 +1,4 @@
-"""What is known about a path before it is opened."""
+"""Properties of a path that are known without opening it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from imagenet2012_subset.storage.folders import Status, status
 
 
 def is_local(path: epath.PathLike) -> bool:
-    """Whether a path is on this machine, and not a URL such as `gs://...`."""
+    """Whether a path is on this machine, as opposed to a URL such as `gs://...`."""
     return "://" not in os.fspath(path)
 
 
@@ -38,7 +38,7 @@ def supported(given: epath.PathLike) -> str:
 
 
 def absolute(path: epath.PathLike) -> str:
-    """Returns a path that is the same in any working directory."""
+    """Returns a path that does not depend on the working directory."""
     return os.path.abspath(path) if is_local(path) else os.fspath(path)
 
 
@@ -56,7 +56,7 @@ def dangling_link(path: epath.Path) -> str | None:
 
 
 def irregular(path: epath.Path) -> str | None:
-    """Returns what a path is, such as `a FIFO`; None for a file.
+    """Returns the kind of a file, such as `a FIFO`; None for a regular file.
 
     Raises:
       OSError: if it cannot be looked up.
@@ -72,7 +72,7 @@ def free_bytes(folder: epath.Path) -> int | None:
 def with_content(
     path: str, found: Status | OSError, expected: str, remedy: str
 ) -> Status:
-    """Returns the status of a file that is not empty.
+    """Returns the status of a file, which must not be empty.
 
     Args:
       path: the file.

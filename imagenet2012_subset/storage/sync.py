@@ -1,4 +1,4 @@
-"""Makes sure that what was written is on the disk, not only in memory."""
+"""Syncs files and folders to the disk."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ _DISK_FAILURES = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 def sync_file(path: epath.Path) -> None:
     """Waits until a file is on the disk, and drops it from the page cache.
 
-    After a power cut, a file that was not synced may be empty, and TFDS notices an
+    After a power failure, a file that was not synced may be empty, and TFDS notices an
     empty shard only when it reaches the end of the split. Dropping the pages is also
-    faster: a virtual machine pays for each page that it uses for the first time. Does
-    nothing for remote storage; a file system that does not support a call causes one
-    warning.
+    faster: in a virtual machine, the first use of each page is slow. Does nothing for
+    remote storage. If the file system does not support a call, warns once.
 
     Args:
       path: a closed file.
@@ -59,7 +58,7 @@ def sync_folder(folder: epath.Path) -> None:
 
 
 def sync_names(folder: epath.Path) -> None:
-    """Waits until the names in a folder, as they are now, are on the disk.
+    """Waits until the current names in a folder are on the disk.
 
     Raises:
       OSError: if the disk fails or is full. File systems that cannot sync folders, such

@@ -1,1 +1,1 @@
-"""Which images a config selects: reads subset lists, and opens no image."""
+"""Selects the images of a config, without opening any image."""

@@ -1,4 +1,4 @@
-"""What distinguishes one subset from another."""
+"""The config of a subset."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class SubsetConfig(tfds.core.BuilderConfig):
     """A subset of ImageNet's training images, with all validation images.
 
     Attributes:
-      name: becomes a folder: `<data_dir>/imagenet2012_subset/<name>/5.0.0/`.
+      name: the name of its folder, `<data_dir>/imagenet2012_subset/<name>/5.0.0/`.
       subset_list: path or URL of a text file with a training image's name on each
         line.
-      training_images: how many names the list must have; None for any number.
-      validation_images: how many validation images there must be, numbered from 1.
-        Fewer than the original 50,000 make a smaller dataset for trying things out.
+      training_images: the required number of names in the list; None for any number.
+      validation_images: the number of validation images, numbered from 1. Use fewer
+        than the original 50,000 to try things out on a smaller dataset.
     """
 
     description: str | None = None
@@ -38,7 +38,7 @@ class SubsetConfig(tfds.core.BuilderConfig):
 
         Raises:
           TypeError: if an argument has the wrong type.
-          ValueError: if a value is impossible, such as a name with a slash.
+          ValueError: if a value is invalid, such as a name with a slash.
         """
         if not isinstance(self.name, str):
             raise _wrong_type("name", self.name, "a string")
@@ -74,7 +74,7 @@ class SubsetConfig(tfds.core.BuilderConfig):
             self.description = f"Training images listed in {self.subset_list}."
 
     def __str__(self) -> str:
-        """TFDS prints it in the first line that a user reads."""
+        """Names the config in TFDS's first log line."""
         return f"{self.name}, the training images listed in {self.subset_list}"
 
     @property

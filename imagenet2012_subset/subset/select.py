@@ -1,4 +1,4 @@
-"""Selects the wanted images of a source, or reports what is missing."""
+"""Selects the images of a config from a source, or reports which are missing."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def select_training(
     Args:
       source: the training images.
       listed: the names to keep.
-      ignore_duplicates: of images with the same name, keep the first.
+      ignore_duplicates: keep the first of images with the same name.
 
     Raises:
-      ArchiveError: unless each listed name is found, and found once.
+      ArchiveError: unless each listed name is found exactly once.
     """
     return _select(source, listed, ignore_duplicates)
 
@@ -42,11 +42,11 @@ def select_validation(
 
     Args:
       source: the validation images.
-      num_images: how many there must be.
-      ignore_duplicates: of images with the same number, keep the first.
+      num_images: the required number of images.
+      ignore_duplicates: keep the first of images with the same number.
 
     Raises:
-      ArchiveError: unless the images are exactly numbers 1 to `num_images`.
+      ArchiveError: unless the images are numbered exactly 1 to `num_images`.
     """
     wanted = [names.validation_name(number) for number in range(1, num_images + 1)]
     images = _select(source, wanted, ignore_duplicates)
@@ -98,7 +98,7 @@ def _duplicated(source: Source, found: Entries) -> ArchiveError:
 
 
 def _what_it_is(source: Source) -> str:
-    """Returns a guess at what is there instead of the original."""
+    """Returns a guess at what the source is instead of the original."""
     listing = source.listing()
     found = listing.names
     training = np.char.startswith(found, b"n")

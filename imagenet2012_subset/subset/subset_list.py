@@ -31,21 +31,21 @@ PUBLISHED_FINGERPRINTS = {
 }
 
 _FORMAT = (
-    "A subset list has one training image a line, such as n01440764_18.JPEG "
+    "A subset list has one training image per line, such as n01440764_18.JPEG "
     "(optional: a folder before it, as in n01440764/n01440764_18.JPEG; the synset "
     "after it, as in n01440764_18_n01440764.JPEG; no .JPEG)"
 )
 
 
-# Seconds to connect to each address of a host, and between two packets.
+# Timeouts in seconds: to connect to each address of a host, and between two packets.
 _TIMEOUTS = (3.0, 10.0)
 
 
 def download_list(url: str) -> bytes:
-    """Returns the content behind a URL, without retries.
+    """Downloads a URL without retries.
 
     Raises:
-      OSError: if it is not available or is cut off; without internet, within seconds.
+      OSError: if it is unavailable or cut off; without internet, within seconds.
     """
     uncompressed = {"Accept-Encoding": "identity"}  # As Content-Length counts.
     with requests.get(url, timeout=_TIMEOUTS, headers=uncompressed) as response:
@@ -58,7 +58,7 @@ def download_list(url: str) -> bytes:
 
 
 def fingerprint(listed: Iterable[str]) -> str:
-    """Returns a SHA-256 in hexadecimal that identifies a set of names."""
+    """Returns a hexadecimal SHA-256 that identifies a set of names."""
     return hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()
 
 
@@ -67,7 +67,7 @@ def fetch_subset_list(
     dl_manager: tfds.download.DownloadManager,
     url_infos: Mapping[str, UrlInfo],
 ) -> list[str]:
-    """Returns the names in a config's list, which it downloads if needed.
+    """Returns the names in a config's list, downloading it if needed.
 
     Args:
       config: names the list.
@@ -76,7 +76,7 @@ def fetch_subset_list(
 
     Raises:
       SubsetListError: as `read_subset_list`; or if the list cannot be downloaded, is
-        not the published one, or does not have as many names as the config says.
+        not the published one, or does not have `training_images` names.
     """
     path: os.PathLike[str] | str = config.subset_list
     if config.is_remote:
@@ -100,7 +100,7 @@ def _download(
     if published and published.filename:
         by_hand = manual_dir_of(dl_manager) / published.filename
     if published and by_hand and not is_local(by_hand):
-        # TFDS cannot look into a bucket.
+        # TFDS cannot find files in a bucket.
         if exists(str(by_hand)):
             if problem := difference(by_hand, published):
                 raise _not_as_published(by_hand, problem, url)
@@ -111,7 +111,7 @@ def _download(
             return download(dl_manager, url, download_list)
         path: os.PathLike[str] = dl_manager.download(url)
         return path
-    # What `requests` raises derives from OSError.
+    # The errors of `requests` derive from OSError.
     except (OSError, DownloadError) as error:
         if by_hand and by_hand.exists() and isinstance(error, OSError):
             raise _unreadable(by_hand, error) from error
@@ -123,13 +123,13 @@ def _download(
         ) from error
     except NonMatchingChecksumError as error:
         if published and by_hand and by_hand.exists():
-            problem = difference(by_hand, published) or "changed just now"
+            problem = difference(by_hand, published) or "changed during the build"
             raise _not_as_published(by_hand, problem, url) from error
         raise SubsetListError(
             url,
             "was downloaded, but is not the published list: its sha256 differs",
-            "Check what answers in its place, such as a log-in page or a proxy, or put "
-            "the file into manual_dir, under the name that checksums.tsv gives it",
+            "Check whether a log-in page or a proxy answered instead, or put the file "
+            "into manual_dir, under the name that checksums.tsv gives it",
         ) from error
 
 
@@ -137,8 +137,8 @@ def _not_as_published(by_hand: epath.Path, problem: str, url: str) -> SubsetList
     return SubsetListError(
         by_hand,
         problem,
-        f"Put {url} in its place as it is, byte for byte, or remove it to let the "
-        "build download it",
+        f"Replace it with an unmodified copy of {url}, or remove it to let the build "
+        "download it",
     )
 
 
@@ -177,15 +177,15 @@ def _unreadable(path: os.PathLike[str] | str, error: OSError) -> SubsetListError
 
 
 def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:
-    """Returns the names in a subset list, as ImageNet writes them, in list order.
+    """Returns the names in a subset list, as in ImageNet, in list order.
 
     The path may start with `~`. Lines may end in LF or CRLF, the file may start with a
-    byte order mark, and blank lines do not count. A name may omit `.JPEG`, and may have
+    byte order mark, and blank lines are ignored. A name may omit `.JPEG`, and may have
     folders before it and its wnid appended.
 
     Raises:
-      SubsetListError: if the file cannot be read or is empty, or if a line names no
-        training image of the 1,000 synsets, contradicts itself, or repeats a name.
+      SubsetListError: if the file cannot be read or is empty, or if a line is not
+        a training image of the 1,000 synsets, contradicts itself, or repeats a name.
     """
     path = os.path.expanduser(subset_list)
     try:
@@ -222,21 +222,21 @@ def parse_subset_list(data: bytes, path: str) -> list[str]:
         if names.training_wnid(name) is None:
             what = "of ILSVRC 2012's 1,000 synsets"
             if names.validation_number(name) is not None:
-                what = "but one of the validation set"
-            problem = f"{where} names no training image {what}"
+                what = "but a validation image"
+            problem = f"{where} is not a training image {what}"
             raise SubsetListError(path, problem, _FORMAT)
         for claimed in claims:
             if wnid := names.mismatched_wnid(name, claimed):
                 raise SubsetListError(
                     path,
-                    f"{where} contradicts itself: it says {claimed}, but {name} "
+                    f"{where} contradicts itself: it contains {claimed}, but {name} "
                     f"belongs to {wnid}",
                     "Find out which image it is, and correct the line",
                 )
         if name in line_of:
             raise SubsetListError(
                 path,
-                f"names {name} twice, in lines {line_of[name]} and {number}",
+                f"contains {name} twice, in lines {line_of[name]} and {number}",
                 "Remove one of the two",
             )
         line_of[name] = number

@@ -1,1 +1,1 @@
-"""The tar format: from the bytes of a file to names, offsets and sizes."""
+"""Parses the tar format into names, offsets and sizes."""

@@ -1,4 +1,4 @@
-"""Reads tar headers: plain ones by their fields, all others through `tarfile`."""
+"""Parses plain tar headers itself, and all others with `tarfile`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imagenet2012_subset.storage.files import Files
 BLOCK = tarfile.BLOCKSIZE  # Headers and data start at multiples of 512 bytes.
 ZERO_BLOCK = bytes(BLOCK)
 
-# A header gives the length of a long name or a pax header. If it is more than this, the
+# A header contains the length of a long name or a pax header. If it exceeds this, the
 # header is damaged, and the name must not be read into memory.
 _MAX_EXTENSION_BYTES = 64 << 10
 
@@ -43,20 +43,19 @@ _ADLER_MODULUS = 65521
 class DamagedTarError(ArchiveError):
     """A tar has an invalid header, or a member that reaches past its end.
 
-    What to do about it depends on where the tar comes from: its source replaces the
-    remedy.
+    The remedy depends on the origin of the tar, so its source replaces it.
     """
 
 
 class CutTarError(DamagedTarError):
-    """A file ends within a member of a tar."""
+    """A file ends inside a member of a tar."""
 
 
 class Tar(NamedTuple):
-    """A tar inside a file, or the whole file.
+    """A tar that is a file or part of a file.
 
     Attributes:
-      name: what to call it in an error.
+      name: its name in errors.
       file: the index of the file.
       start: its first byte in the file.
       end: the byte after its last.
@@ -69,7 +68,7 @@ class Tar(NamedTuple):
 
 
 class Member(NamedTuple):
-    """What `tarfile` reads from one member's headers.
+    """The headers of one member, as parsed by `tarfile`.
 
     Attributes:
       name: with folders; None for anything but a regular file.
@@ -89,8 +88,8 @@ class Member(NamedTuple):
 def parse_plain(header: bytes) -> tuple[bytes, int] | None:
     """Returns name and size of a plain header; None for any other block.
 
-    Plain means: magic `ustar`, regular file, octal size and checksum, no name prefix,
-    and a name that ends at its first NUL. Everything else (pax, GNU long names, links,
+    A plain header has magic `ustar`, type regular file, octal size and checksum, no
+    prefix, and a name that ends at its first NUL. Everything else (pax, GNU long names, links,
     directories, binary sizes, a wrong checksum) is left to `read_member`.
     """
     size_digits = header[_SIZE_DIGITS]
@@ -141,13 +140,13 @@ def size_field(header: bytes) -> int | None:
 def read_member(
     files: Files, tar: Tar, start: int, pax_globals: dict[str, str]
 ) -> Member:
-    """Reads the headers of one member as `tarfile` understands them.
+    """Parses the headers of one member with `tarfile`.
 
     Args:
       files: the files.
       tar: the tar that the member is in.
       start: where its first header starts in the file, in bytes.
-      pax_globals: what global pax headers before it have set; updated here.
+      pax_globals: the fields of global pax headers before it; updated here.
 
     Raises:
       DamagedTarError: if `tarfile` finds no valid header there.
@@ -178,7 +177,7 @@ def read_member(
 
 
 def members_ending_at(files: Files, tar: Tar, last: int) -> Iterator[Member]:
-    """Reads a member from each place where its headers may start.
+    """Parses a member from each offset where its headers may start.
 
     A long name or a pax header comes before the last header block, and takes as many
     blocks as its header declares.
@@ -189,7 +188,7 @@ def members_ending_at(files: Files, tar: Tar, last: int) -> Iterator[Member]:
       last: where the member's last header block starts, in bytes.
 
     Yields:
-      What `tarfile` reads, for each start from which it finds a valid member.
+      The member, for each offset at which `tarfile` finds a valid one.
     """
     first = max(tar.start, last - BLOCK - _MAX_EXTENSION_BYTES)
     for start in range(last, first - 1, -BLOCK):
@@ -202,12 +201,12 @@ def members_ending_at(files: Files, tar: Tar, last: int) -> Iterator[Member]:
 
 
 def _sizes_of(num_blocks: int) -> range:
-    """Returns the sizes in bytes that take exactly this many blocks."""
+    """Returns the range of sizes in bytes that take exactly this many blocks."""
     return range((num_blocks - 1) * BLOCK + 1, num_blocks * BLOCK + 1)
 
 
 class _HeaderSource(io.RawIOBase):
-    """The bytes of one tar as a file from which `tarfile` reads headers."""
+    """A file object of one tar, for `tarfile`."""
 
     def __init__(self, files: Files, tar: Tar, position: int):
         super().__init__()
@@ -239,7 +238,7 @@ class _HeaderSource(io.RawIOBase):
             raise _invalid(self._files, self._tar, self._position, reason)
         size = max(0, min(size, self._tar.end - self._position))
         if self._position < self._start:
-            # `tarfile` tests here whether the file is long enough. What comes before
+            # `tarfile` tests here whether the file is long enough. The data before
             # this tar is not part of it.
             return bytes(min(size, self._start - self._position))
         data = self._files.read(self._tar.file, self._position, size)

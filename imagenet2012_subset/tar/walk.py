@@ -1,4 +1,4 @@
-"""Walks tars from header to header, and reads nothing else."""
+"""Walks tars from header to header, without reading the data of members."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from imagenet2012_subset.tar.headers import (
     read_member,
 )
 
-# The first part of a tar shows whether it contains tars, and how far apart its headers
-# are. If it contains none, the rest is walked in pieces.
+# The first part of a tar shows whether it contains tars, and the distance between its
+# headers. If it does not contain tars, the rest is walked in pieces.
 _BEGINNING_BYTES = 8 << 20
 _MEMBERS_A_PIECE = 256
 
@@ -32,7 +32,7 @@ _SEARCH_BYTES = 1 << 20
 
 
 class Members(NamedTuple):
-    """Regular files of a tar in the tar's order, a list for each fact.
+    """The regular files of a tar, in its order, as columns.
 
     Attributes:
       names: with folders, as bytes.
@@ -51,20 +51,20 @@ OnTar = Callable[[bytes, Tar], "TarWalk | None"]
 
 
 class TarWalk:
-    """How far a walk through a tar has come.
+    """The state of a walk through a tar.
 
     Attributes:
       tar: the tar.
       start: where its first header is in the file, in bytes.
       position: where its next header is.
       until: ends with the first member that reaches this byte, or with the tar.
-      members: the regular files that it has passed, without the tars among them.
+      members: the regular files it has passed, except for tars that are walked.
       num_links: how many symbolic and hard links it has passed.
-      zeros_at: where it found a block of zeros, which ends a tar; None before that.
-      pax_globals: what global pax headers before its position have set.
-      is_guess: whether the start may turn out not to be a header.
-      error: why a walk from a guessed start cannot go on. Counts only if there is a
-        header at `start`.
+      zeros_at: where the block of zeros is that ends the tar; None before it is found.
+      pax_globals: the fields of global pax headers before its position.
+      is_guess: whether the start may not be a header.
+      error: why a walk from a guessed start cannot continue. Counts only if `start` is
+        a header.
     """
 
     def __init__(
@@ -90,12 +90,12 @@ class TarWalk:
         self._files = files
 
     def steps(self, walks: Walks, on_tar: OnTar | None = None) -> Walk:
-        """Walks on, in steps that `walks` runs.
+        """Continues the walk, in steps that `walks` runs.
 
         Args:
           walks: counts the bytes that were passed.
-          on_tar: called with the name and the place of each member whose name ends in
-            `.tar`. Returns its walk, or None if the member is to be listed instead.
+          on_tar: called with the name and the location of each member whose name ends
+            in `.tar`. Returns its walk, or None to list it as a member.
 
         Raises:
           ArchiveError: if a header is invalid or a member reaches past the tar's end,
@@ -185,7 +185,7 @@ class TarWalk:
 def walk_tars(
     files: Files, tars: Sequence[Tar], on_progress: OnProgress | None = None
 ) -> list[TarWalk]:
-    """Walks several tars without tars in them, in step.
+    """Walks several flat tars in step.
 
     Args:
       files: the files.
@@ -194,8 +194,8 @@ def walk_tars(
 
     Raises:
       ArchiveError: if a header is invalid, or a member reaches past its tar's end. A
-        tar may end without a block of zeros: what is missing then is found out when it
-        is looked up.
+        tar may end without a block of zeros: missing members are noticed when they are
+        looked up.
     """
     files = files.sequential()
     each = [TarWalk(files, tar) for tar in tars]
@@ -216,17 +216,17 @@ def walk_nested(
     is_tar: Callable[[bytes], bool],
     on_progress: OnProgress | None = None,
 ) -> list[TarWalk]:
-    """Walks a tar and the tars that are its members; a tar without any in pieces.
+    """Walks a tar and the tars in it in step; walks a flat tar in pieces.
 
     Args:
       files: the files.
       tar: the tar.
-      is_tar: returns whether a member whose name ends in `.tar` is walked.
+      is_tar: returns whether to walk a member whose name ends in `.tar`.
       on_progress: as for `walk_tars`.
 
     Returns:
-      The walks of the tar itself, each of which continues the one before, then those of
-      the tars in it, in the order of the file.
+      The walks of the tar itself, each continuing the previous one, then those of the
+      tars in it, in file order.
 
     Raises:
       ArchiveError: as `walk_tars`.
@@ -248,7 +248,7 @@ def walk_nested(
     walks.add(outer.steps(walks, on_tar))
     walks.run()
     rest = _walk_pieces(files, outer, on_progress)
-    # Tars that the beginning did not show: progress has counted them already.
+    # Tars that only the rest contains: progress has counted them already.
     inner += walk_tars(files, [tar for walk in rest for tar in walk.take_tars(is_tar)])
     return [outer, *rest, *sorted(inner, key=lambda walk: walk.start)]
 
@@ -258,9 +258,9 @@ def _walk_pieces(
 ) -> list[TarWalk]:
     """Walks the rest of a long flat tar from several places at once.
 
-    What looks like a header may be the data of a member. So the members that were found
-    from a guessed start count only if the walk of everything before it ends exactly
-    there. Where it does not, that walk goes on.
+    The data of a member may look like a header. So the members that were found from a
+    guessed start count only if the walk of everything before it ends exactly there.
+    Otherwise, that walk continues.
     """
     tar = beginning.tar
     starts = _likely_starts(files, beginning)
@@ -274,7 +274,7 @@ def _walk_pieces(
     last = beginning
     while last.position < tar.end:
         if last.pax_globals:
-            pieces = {}  # No guess knew them.
+            pieces = {}  # Guessed walks did not know them.
         piece = pieces.pop(last.position, None)
         if piece is None:
             position = last.position
@@ -289,9 +289,9 @@ def _walk_pieces(
 
 
 def _likely_starts(files: Files, beginning: TarWalk) -> list[int]:
-    """Returns where the rest of a tar starts, and places in it that look like headers.
+    """Returns where the rest of a tar starts, and offsets that look like headers.
 
-    Empty if the rest is too short to be cut, judging from the beginning.
+    Returns an empty list if nothing is left, or if global pax headers apply.
     """
     position, end = beginning.position, beginning.tar.end
     if position >= end or beginning.pax_globals:
@@ -311,11 +311,11 @@ def find_headers(files: Files, tar: Tar, starts: Sequence[int]) -> set[int]:
     """Returns the next block after each start that looks like a header.
 
     It may not be one: the data of a member can contain tar headers too. A start without
-    one in the next megabyte adds nothing.
+    one in the next megabyte is skipped.
 
     Args:
       files: the files.
-      tar: where to look.
+      tar: the tar.
       starts: where to start, in bytes; blocks are counted from here.
     """
     found = set()

@@ -75,5 +75,5 @@ def test_a_list_that_the_server_does_not_have(rule, small_data, status):
 def test_a_web_page_in_place_of_a_list(rule):
     with _server(200, b"<!DOCTYPE html><html>Log in</html>") as url:
         rule.refuses(
-            "line 1 ('<!DOCTYPE html>", "names no training image", subset_list=url
+            "line 1 ('<!DOCTYPE html>", "is not a training image", subset_list=url
         )

@@ -237,7 +237,7 @@ for name in ("one", "two"):
     ("missing", "told"),
     [
         ("fsync", "cannot sync files"),
-        ("posix_fadvise", "takes no advice on what to cache"),
+        ("posix_fadvise", "does not support caching hints"),
     ],
 )
 def test_a_file_system_without(small_data, tmp_path, missing, told, number):

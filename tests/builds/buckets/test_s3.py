@@ -170,7 +170,7 @@ def test_what_does_not_exist_is_an_error(build: Build, bucket, manual_dir):
     with pytest.raises(ManualDirError, match=f"{TRAIN}: does not exist") as raised:
         build(manual_dir=f"{bucket}/nothing")
     assert raised.value.path == f"{bucket}/nothing/{TRAIN}"
-    with pytest.raises(ManualDirError, match="there is no such bucket"):
+    with pytest.raises(ManualDirError, match="is not an existing bucket"):
         build(manual_dir=f"{bucket}-other/imagenet")
     delete(f"{manual_dir}/{VALIDATION}")
     with pytest.raises(ManualDirError, match=f"{VALIDATION}: does not exist"):
@@ -187,7 +187,7 @@ def test_an_object_that_is_not_a_tar_is_an_error(build: Build, manual_dir):
 def test_refused_access_is_an_error(build: Build, manual_dir, s3: FaultProxy):
     with (
         s3.failing(lambda request: "forbidden"),
-        pytest.raises(ManualDirError, match="gave no access"),
+        pytest.raises(ManualDirError, match="denied access"),
     ):
         build(manual_dir=manual_dir)
 

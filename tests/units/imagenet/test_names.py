@@ -71,7 +71,9 @@ def test_number_of_a_validation_image_is_read_from_its_name(number):
     ],
 )
 def test_any_other_name_is_an_error_that_shows_it(name):
-    with pytest.raises(ValueError, match="names no training or validation") as caught:
+    with pytest.raises(
+        ValueError, match="is not the name of a training or validation"
+    ) as caught:
         names.wnid(name)
     assert repr(name) in str(caught.value)
 

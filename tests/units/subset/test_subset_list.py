@@ -115,7 +115,7 @@ def test_a_binary_file_is_an_error(data):
 def test_an_unknown_synset_is_an_error_that_shows_the_line():
     # A synset of WordNet, but not of the 1,000: "n00001740", entity.
     problem = _error("n01440764_1.JPEG\n\nn00001740_2.JPEG\n")
-    assert problem.startswith("line 3 ('n00001740_2.JPEG') names no training image")
+    assert problem.startswith("line 3 ('n00001740_2.JPEG') is not a training image")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_what_is_almost_a_name_is_an_error(name):
 def test_a_validation_image_is_an_error_that_says_so(folder):
     problem = _error(f"n01440764_1.JPEG\n{folder}ILSVRC2012_val_00000001.JPEG\n")
     assert "line 2" in problem
-    assert problem.endswith("but one of the validation set")
+    assert problem.endswith("but a validation image")
 
 
 @pytest.mark.parametrize(
@@ -177,13 +177,13 @@ def test_a_name_twice_is_an_error_that_names_both_lines(stems: Sequence[str], dr
     lines = [_folder(draw, stem) + stem for stem in stems]
     lines.insert(before, _folder(draw, stems[again]) + stems[again] + ".JPEG")
     assert _error("\n".join(lines)) == (
-        f"names {stems[again]}.JPEG twice, in lines {again + 1} and {before + 1}"
+        f"contains {stems[again]}.JPEG twice, in lines {again + 1} and {before + 1}"
     )
 
 
 def test_a_web_page_is_an_error_that_shows_how_it_starts():
     problem = _error("<!DOCTYPE html>\n<html><body>404: Not Found</body></html>\n")
-    assert problem.startswith("line 1 ('<!DOCTYPE html>') names no training image")
+    assert problem.startswith("line 1 ('<!DOCTYPE html>') is not a training image")
 
 
 def test_published_lists_are_read_whole(real_data):
