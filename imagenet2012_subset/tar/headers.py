@@ -89,8 +89,8 @@ def parse_plain(header: bytes) -> tuple[bytes, int] | None:
     """Returns name and size of a plain header; None for any other block.
 
     A plain header has magic `ustar`, type regular file, octal size and checksum, no
-    prefix, and a name that ends at its first NUL. Everything else (pax, GNU long names, links,
-    directories, binary sizes, a wrong checksum) is left to `read_member`.
+    prefix, and a name that ends at its first NUL. Everything else (pax, GNU long names,
+    links, directories, binary sizes, a wrong checksum) is left to `read_member`.
     """
     size_digits = header[_SIZE_DIGITS]
     if (

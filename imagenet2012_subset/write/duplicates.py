@@ -46,10 +46,9 @@ class Duplicates:
     def add(self, name: str, data: bytes) -> None:
         """Notes the bytes of an image."""
         if len(data) in self._shared_sizes:
+            key = len(data), google_crc32c.value(data)
             with self._lock:
-                self._names.setdefault(
-                    (len(data), google_crc32c.value(data)), []
-                ).append(name)
+                self._names.setdefault(key, []).append(name)
 
     def finish(self) -> None:
         """Compares all images; warns if three or more have the same bytes.
