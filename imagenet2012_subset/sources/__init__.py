@@ -1,1 +1,1 @@
-"""Where images come from: one module for each form, and the choice between them."""
+"""Finds and reads images: one module for each form, and the choice between them."""

@@ -1,4 +1,4 @@
-"""What a file or folder is that should be an archive, and what to do about it.
+"""Identifies files that are not the expected archive, and suggests what to do.
 
 The advice follows from the first bytes of a file, never from its name.
 """

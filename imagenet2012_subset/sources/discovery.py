@@ -1,4 +1,4 @@
-"""Which forms of ImageNet a manual_dir contains: the only place that decides."""
+"""Decides which of the forms of ImageNet in a manual_dir to use."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from imagenet2012_subset.tfds_internals import asked_manual_dir
 
 _HOW_TO_GET = "; ".join(one.how_to_get for one in (TRAINING, VALIDATION))
 
-# Where in manual_dir images may be: at the top, where Kaggle's challenge extracts them,
+# Where images may be in manual_dir: at the top, where Kaggle's challenge extracts them,
 # or in a folder with an obvious name.
 _ABOVE = (
     "",
@@ -81,11 +81,11 @@ Form = Callable[[epath.Path, Original, "epath.Path | None"], Iterable[Found]]
 
 
 class Choice(NamedTuple):
-    """Where the images of a split are taken from.
+    """The source chosen for a split.
 
     Attributes:
-      source: these images.
-      passed_over: in words, what else exists of the split and is not used.
+      source: the images.
+      passed_over: descriptions of the other forms of the split, which are not used.
     """
 
     source: Source
@@ -98,7 +98,7 @@ class Choice(NamedTuple):
 
 
 class Sources(NamedTuple):
-    """Where the images of both splits are."""
+    """The sources of both splits."""
 
     training: Source
     validation: Source
@@ -106,11 +106,11 @@ class Sources(NamedTuple):
 
     @contextlib.contextmanager
     def naming_alternatives(self) -> Iterator[None]:
-        """Adds to an error about a source what could be used in its place.
+        """Adds the forms that could be used instead to errors about a source.
 
         Raises:
-          DatasetError: the error that was raised inside, with a longer remedy if other
-            forms of the split exist.
+          DatasetError: the error raised inside, with a longer remedy if other forms of
+            the split exist.
         """
         try:
             yield
@@ -128,7 +128,7 @@ def find_sources(
     on_choice: Callable[[str], object] = lambda line: None,
     data_dir: epath.Path | None = None,
 ) -> Sources:
-    """Opens what a folder contains of each split; reads no image.
+    """Opens the sources of both splits in a folder, without reading images.
 
     Args:
       manual_dir: the folder.
@@ -138,7 +138,7 @@ def find_sources(
         contains neither split.
 
     Raises:
-      ManualDirError: if a split is missing, or something else is in its place.
+      ManualDirError: if a split is missing, or something else has its name.
       ArchiveError: if an archive cannot be opened.
     """
     # To look into a `data_dir` in a bucket needs access by obstore, which a build from
@@ -160,7 +160,7 @@ def find_source(
     original: Original,
     index_folder: epath.Path | None = None,
 ) -> Source:
-    """Opens what a folder contains of one split; raises as `find_sources` does."""
+    """Opens the source of one split in a folder; raises as `find_sources` does."""
     return choose_source(manual_dir, original, index_folder).source
 
 
@@ -246,7 +246,7 @@ def _find(
 def _archives(
     folder: epath.Path, original: Original, index_folder: epath.Path | None
 ) -> Iterator[Found]:
-    """Finds the published archive, or one made again."""
+    """Finds the published archive, or a repacked one."""
     seen = set()
     for above in _ABOVE if is_local(folder) else ("",):
         path = folder / above / original.file_name
@@ -285,7 +285,7 @@ def _extracted(
     for paths in _split_folders(folder, original):
         try:
             folders = [path.rstrip("/") for path in paths if _is_folder(path)]
-            # Another name for the same folder does not count.
+            # Skip other names for the same folder.
             real = {os.path.realpath(path) for path in folders}
             if not folders or real & seen:
                 continue
@@ -301,7 +301,7 @@ def _split_folders(folder: epath.Path, original: Original) -> Iterator[list[str]
     groups = _folder_groups(original)
     for above, group in itertools.product(_ABOVE, groups):
         yield [os.path.join(folder, above, name) for name in group]
-        # Some tools extract a folder into a folder that was made for it.
+        # Some tools extract a folder into a new folder with its name.
         if len(group) == 1:
             inner = dict.fromkeys([group[0], groups[0][0]])
             yield from ([os.path.join(folder, above, *group, name)] for name in inner)
@@ -337,7 +337,7 @@ def _extracted_in(
     index_folder: epath.Path | None,
     is_named: bool,
 ) -> Iterator[Found]:
-    """Yields what folders contain of a split."""
+    """Yields the forms of a split in folders."""
     glances = [_glance(folder, original) for folder in folders]
     found = []
     num_tars = sum(glance.num_tars for glance in glances)
@@ -447,14 +447,14 @@ def _check_folder(manual_dir: epath.Path) -> None:
 def _or_else(
     error: DatasetError, path: str, passed_over: Sequence[str]
 ) -> DatasetError:
-    """Returns the error with the other forms that could be used."""
+    """Adds the other forms that could be used to an error."""
     others = first_of([f"the {what}" for what in passed_over])
     remedy = f"{error.remedy}. Or move {path} away, to use {others}"
     return type(error)(error.path, error.problem, remedy)
 
 
 def _nothing_found(manual_dir: epath.Path, original: Original) -> ManualDirError:
-    """Returns the error of a folder without a split, with advice on what is near."""
+    """Returns the error for a folder without a split, with advice on similar files."""
     path = manual_dir / original.file_name
     if not is_local(manual_dir):
         remedy = f"{original.how_to_get}. In a bucket, only the archives can be used"
@@ -481,7 +481,7 @@ def _nothing_found(manual_dir: epath.Path, original: Original) -> ManualDirError
 def _clues(
     manual_dir: epath.Path, present: Sequence[str], path: epath.Path, original: Original
 ) -> Iterator[tuple[str, Advice]]:
-    """Yields what is near the missing archive: its name, and what to do with it."""
+    """Yields files similar to the missing archive, with what to do about them."""
     for name in present[:_MAX_NEAR]:
         near = os.path.join(manual_dir, name)
         if os.path.isfile(near):
@@ -498,7 +498,7 @@ def _clues(
 
 
 def _advice_of_folder(folder: epath.Path, original: Original) -> Advice | None:
-    """Returns how to use a folder that contains images but has another name."""
+    """Returns how to use a folder of images that has an unexpected name."""
     with contextlib.suppress(DatasetError):
         for found in _extracted_in([os.fspath(folder)], original, None, False):
             name = _folder_groups(original)[0][0]

@@ -1,4 +1,4 @@
-"""A record of `imagenet2012` on the wire: a serialized `tf.train.Example`.
+"""Parses the records of `imagenet2012`: serialized `tf.train.Example` messages.
 
 An example is a map from names to features, in an order that differs between records.
 Each level is a field: a tag, the length of its content, and the content.
@@ -36,7 +36,7 @@ LabelOf = Callable[[bytes], "int | None"]
 
 
 class RecordError(Exception):
-    """What is wrong with a record, in words that follow "this record"."""
+    """A record is damaged; the message continues "this record ..."."""
 
 
 class Example:
@@ -56,7 +56,7 @@ class Example:
         self.label = self.offset = self.size = -1
 
     def parse_feature(self, data: bytes, at: int, start: int = 0) -> int:
-        """Parses a feature; of the image, only what precedes its bytes.
+        """Parses a feature; of the image, only the part before its bytes.
 
         Args:
           data: a part of a file.
@@ -138,7 +138,7 @@ def first_feature(data: bytes, at: int, end: int) -> int:
 
 @functools.cache
 def label_function(original: Original) -> LabelOf:
-    """Returns the function that knows the labels of a split's images."""
+    """Returns a function that maps the names of a split's images to labels."""
     rank = {wnid: rank for rank, wnid in enumerate(names.wnids())}
     if original == TRAINING:
         by_wnid = {wnid.encode(): label for wnid, label in rank.items()}

@@ -54,7 +54,7 @@ _BATCH_ROWS = 128
 _NAME_COLUMNS = ["image.path", "label"]
 _COLUMNS = ["image.bytes", *_NAME_COLUMNS]
 
-# The seal of a row whose image was not copied yet.
+# The seal of a row whose image has not been copied yet.
 _NOT_STAGED = -1
 
 
@@ -70,7 +70,7 @@ def find_parquet_files(manual_dir: epath.PathLike, original: Original) -> list[s
     folders = [folder, os.path.join(folder, "data")]
     for pattern in _IN_HUB_CACHE:
         folders += sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
-    # The hub's cache can contain several revisions, some of them in part.
+    # The hub's cache can contain several revisions, some of them incomplete.
     return max((_files_in(one, _split(original)) for one in folders), key=len)
 
 
@@ -85,16 +85,16 @@ def _files_in(folder: str, split: str) -> list[str]:
 
 
 def _split(original: Original) -> str:
-    """Returns what the hub calls a split."""
+    """Returns the hub's name for a split."""
     return "train" if original == TRAINING else "validation"
 
 
 class HubParquet(IndexedSource):
     """The images of a split, in the order of the files and their rows.
 
-    pyarrow decodes a row group whole, so images cannot be read at random: `stage`
-    copies them into one file, where they can. Before that, the offset of an entry is
-    the number of its row, counted from 0, and its size the average in its file.
+    pyarrow decodes whole row groups, so images cannot be read at random. `stage` copies
+    them into one file that supports random access. Before that, the offset of an entry
+    is the number of its row, counted from 0, and its size the average in its file.
     """
 
     def __init__(self, paths: Sequence[str], original: Original):
@@ -285,7 +285,7 @@ class HubParquet(IndexedSource):
         (path,) = table.paths
         if not find_files([path]).same_versions(table):
             problem = "was written to or replaced while it was in use"
-            raise ArchiveError(path, problem, f"Find out why; {LEAVE_ALONE}")
+            raise ArchiveError(path, problem, f"Find the cause; {LEAVE_ALONE}")
         try:
             with parquet.ParquetFile(path) as file:
                 present = [column.path for column in file.schema]
@@ -326,7 +326,7 @@ class Spool:
             os.unlink(self.path)
 
     def stop(self) -> None:
-        """Makes each later call of `append` raise an error, to end other threads."""
+        """Makes later calls of `append` raise an error, which ends other threads."""
         self._stopped = True
 
     def append(self, data: Any) -> int:
@@ -415,19 +415,19 @@ def _ensure_pyarrow(folder: epath.Path) -> None:
 
 
 def _field(batch: Any, name: str) -> Any:
-    """Returns a field of the column `image`, null also where all of a row is."""
+    """Returns a field of the column `image`; null if the whole value is null."""
     import pyarrow.compute
 
     return pyarrow.compute.struct_field(batch.column("image"), [name])
 
 
 def _paths(batch: Any) -> list[bytes | None]:
-    # As bytes, since a damaged file may contain what is not UTF-8.
+    # As bytes, since a damaged file may contain invalid UTF-8.
     return _field(batch, "path").cast("binary").to_pylist()
 
 
 def _verified_name(path: bytes | None, label: Any, label_of: LabelOf) -> bytes:
-    """Returns what ImageNet calls the image of a row.
+    """Returns the name in ImageNet of a row's image.
 
     Raises:
       ValueError: if it is not an image to which `label_of` gives this label; continues

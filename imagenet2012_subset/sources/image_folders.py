@@ -1,4 +1,4 @@
-"""Folders of extracted images, one image a file, as a source."""
+"""Folders of extracted images as a source."""
 
 from __future__ import annotations
 
@@ -88,10 +88,10 @@ class ImageFolders(Source):
     """
 
     def __init__(self, layouts: Sequence[Layout], original: Original):
-        """Takes folders; does not read them yet.
+        """Stores the folders; does not read them yet.
 
         Args:
-          layouts: in which ways they store images, as far as is known.
+          layouts: how they store images, as far as is known.
           original: the published archive that was extracted.
         """
         folders = list(dict.fromkeys(layout.folder for layout in layouts))
@@ -138,7 +138,7 @@ class ImageFolders(Source):
             )
             present = {name for name, _, _ in found}
             if missing := known.difference(present):
-                # They may be in another layout than the first images that were seen.
+                # They may be in a different layout than the first images.
                 found += self._found(self._listed_of(missing))
         else:
             found = self._found(self._listed_of(known))

@@ -13,7 +13,7 @@ from imagenet2012_subset.errors import DatasetError
 from imagenet2012_subset.imagenet import jpeg, names
 from imagenet2012_subset.sources.source import Entries, Entry, Source, decoded
 
-# Where one image has the wrong format, this many are compared.
+# If one image has the wrong format, this many are sampled.
 _SAMPLE = 500
 
 
@@ -59,7 +59,7 @@ class Images:
         """Reads all images in order, with the next ones prefetched.
 
         Raises:
-          ArchiveError: if what is stored there is not the image that was found.
+          ArchiveError: if an image is not the one that was found there.
         """
         for entry, data in zip(
             self.entries, self.source.read_images(self.entries), strict=True
@@ -101,7 +101,7 @@ class Images:
         step = max(1, len(self) // _SAMPLE)
         sample = self.entries.take(range(0, len(self), step))
         num_wrong = num_read = 0
-        # Damage of another kind ends the sample: it must not replace the error.
+        # Other damage ends the sample: it must not replace the original error.
         with contextlib.suppress(DatasetError):
             for entry, data in zip(
                 sample, self.source.read_images(sample), strict=True

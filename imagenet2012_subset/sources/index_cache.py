@@ -27,7 +27,7 @@ _COLUMNS = {"names": "S", "files": "i", "offsets": "i", "sizes": "i", "seals": "
 
 
 class IndexedSource(Source):
-    """A source that finds all images before it looks up the first.
+    """A source that indexes all images before looking up any.
 
     Attributes:
       table: the files that contain them.
@@ -38,7 +38,7 @@ class IndexedSource(Source):
 
     @functools.cached_property
     def index(self) -> Index:
-        """Everything that the source contains; finds it unless an index was saved.
+        """Everything that the source contains, from a saved index if possible.
 
         Raises:
           ArchiveError: as `listing`.
@@ -104,7 +104,7 @@ def save(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as output:
-            # A file in a bucket cannot be positioned while it is written.
+            # Files in a bucket do not support seeking while writing.
             whole = output if is_local(temporary) else io.BytesIO()
             np.savez(
                 whole,
@@ -119,7 +119,7 @@ def save(
             if isinstance(whole, io.BytesIO):
                 output.write(whole.getvalue())
         temporary.replace(path)
-    except Exception as error:  # In a bucket, TensorFlow has its own errors.
+    except Exception as error:  # In a bucket, TensorFlow raises its own errors.
         logging.warning("The index %s could not be saved: %s", path, error)
         with contextlib.suppress(Exception):
             temporary.unlink()
@@ -138,14 +138,14 @@ def load(
         return None
     try:
         with path.open("rb") as source:
-            # Compare the checksums before any array says how much memory it takes.
+            # Verify the checksums before allocating memory for any array.
             if zipfile.ZipFile(source).testzip() is not None:
                 return None
             source.seek(0)
             with np.load(source, allow_pickle=False) as arrays:
                 return _index(dict(arrays), table)
     except Exception as error:  # Damage can cause any kind of error.
-        logging.warning("The index %s is damaged and is made again: %s", path, error)
+        logging.warning("The index %s is damaged and will be rebuilt: %s", path, error)
         return None
 
 

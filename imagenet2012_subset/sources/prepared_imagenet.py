@@ -76,7 +76,7 @@ def prepared_versions(folder: epath.Path) -> list[epath.Path]:
 def find_prepared(
     folder: epath.Path, original: Original, index_folder: epath.Path | None
 ) -> Iterator[Found]:
-    """Finds what TFDS prepared; see `prepared_versions`."""
+    """Finds datasets that TFDS prepared; see `prepared_versions`."""
     for path in prepared_versions(folder):
         source = functools.partial(PreparedImagenet, path, original, index_folder)
         yield Found(f"{_DATASET} in {path}", True, source)
@@ -101,8 +101,8 @@ class PreparedImagenet(IndexedSource):
           index_folder: where its index is saved for the next build; None saves nothing.
 
         Raises:
-          ArchiveError: if the dataset is unfinished, has another version, features or
-            file format, or is missing the split or a shard.
+          ArchiveError: if the dataset is unfinished, has an unsupported version,
+            features or file format, or is missing the split or a shard.
         """
         self.path = path
         self.original = original
@@ -155,7 +155,7 @@ class PreparedImagenet(IndexedSource):
                 and isinstance(features["image"], tfds.features.Image)
                 and features["label"].num_classes == len(names.wnids())
             )
-        except Exception as error:  # Features of any kind fail in any way.
+        except Exception as error:  # Unknown features can raise any error.
             raise self._unusable(f"has a wrong features.json ({error})") from error
         if not is_right:
             raise self._unusable(f"has other features ({', '.join(sorted(features))})")
@@ -233,7 +233,7 @@ class PreparedImagenet(IndexedSource):
             try:
                 name, image = next(images)
                 if (name.decode(), len(image)) != (entry.name, entry.size):
-                    raise RecordError("contains another image than its index says")
+                    raise RecordError("does not contain the image that its index lists")
             except RecordError as error:
                 raise self.damaged(entry, f"is damaged: its record {error}") from error
             yield image
@@ -250,7 +250,7 @@ class PreparedImagenet(IndexedSource):
 
 
 def _info(folder: epath.Path) -> dict[str, Any]:
-    """Returns what dataset_info.json contains; nothing if it does not exist.
+    """Returns the content of dataset_info.json; empty if it does not exist.
 
     Raises:
       ArchiveError: if it cannot be read.

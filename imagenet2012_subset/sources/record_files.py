@@ -180,7 +180,7 @@ class ArrayRecord(RecordFormat):
 
 
 class _Window:
-    """The part of a file that a walk has read last.
+    """The part of a file that a walk read last.
 
     Attributes:
       data: its bytes.
@@ -192,7 +192,7 @@ class _Window:
         self._file, self._file_size = file, file_size
 
     def move_to(self, at: int) -> Generator[Range, bytes, None]:
-        """Reads on, unless a whole frame or feature at this position has been read."""
+        """Reads more, unless a whole frame or feature at this position was read."""
         end = self.start + len(self.data)
         if at + MAX_FEATURE > end and end < self._file_size:
             size = min(_WINDOW, self._file_size - at)
@@ -259,7 +259,7 @@ def _verified(data: bytes, seal: int, label_of: LabelOf) -> tuple[bytes, bytes]:
     (crc,) = _CRC.unpack_from(data, end)
     if (length, crc) != (end - _FRAME.size, sealed_crc):
         raise RecordError(_ANOTHER_RECORD)
-    # In three parts, as only the image's bytes are needed once more.
+    # In three parts, because only the image's bytes are used again.
     image = data[before:-after]
     parts = data[_FRAME.size : before], image, data[-after : -_CRC.size]
     if crc != _masked_crc(*parts) or length_crc != _masked_crc(data[:_LENGTH_BYTES]):

@@ -103,7 +103,7 @@ class Entries:
         sizes: Sequence[int] = (),
         seals: Sequence[int] = (),
     ) -> Entries:
-        """Makes arrays of the columns."""
+        """Converts the columns to arrays."""
         return cls(
             table,
             np.array(names, dtype=np.bytes_),
@@ -131,7 +131,7 @@ class Listing:
       names: bytes, shape (n,): everything with a name that ImageNet gives to images.
       num_others: how many other files there are.
       others: the first few of these, names with folders.
-      remarks: what else was seen, such as how many members are links; each continues
+      remarks: other observations, such as how many members are links; each continues
         the sentence "it has ...".
     """
 
@@ -159,7 +159,7 @@ class Index:
 
     @property
     def listing(self) -> Listing:
-        """The same without places and sizes."""
+        """The same without locations and sizes."""
         return Listing(self.entries.names, self.num_others, self.others, self.remarks)
 
 
@@ -169,7 +169,7 @@ class Source(abc.ABC):
     A source can be pickled, so that other processes can read the entries that it found.
 
     Attributes:
-      path: what to name in an error.
+      path: the path to name in errors.
       original: the published archive that these images come from.
       stores_converted: whether the CMYK images and the PNG are RGB JPEGs already.
     """
@@ -189,7 +189,7 @@ class Source(abc.ABC):
     @property
     @abc.abstractmethod
     def form(self) -> str:
-        """In which form the images are stored, in a few words."""
+        """A short description of the form in which the images are stored."""
 
     @property
     @abc.abstractmethod
@@ -203,7 +203,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def describe(self) -> str:
-        """Returns what the user has, in words that follow an error's problem."""
+        """Describes the source, to continue the problem of an error."""
 
     @abc.abstractmethod
     def listing(self) -> Listing:
@@ -220,7 +220,7 @@ class Source(abc.ABC):
         Some names may be missing, and some may occur more than once.
 
         Raises:
-          ArchiveError: as `listing`; or if what has such a name cannot be an image.
+          ArchiveError: as `listing`; or if a file with such a name cannot be an image.
         """
 
     def stage(self, entries: Entries, directory: epath.Path) -> Entries:
@@ -240,7 +240,7 @@ class Source(abc.ABC):
         """Yields each entry's bytes in order, with the next ones prefetched.
 
         Raises:
-          ArchiveError: if what is stored there is not the image that was found.
+          ArchiveError: if an image is not the one that was found there.
         """
 
     @abc.abstractmethod
@@ -249,7 +249,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def damaged(self, entry: Entry, problem: str) -> DatasetError:
-        """Returns the error of a damaged image, with its place and a remedy."""
+        """Returns the error for a damaged image, with its location and a remedy."""
 
     def sha256(self) -> str | None:
         """Returns the digest of a published archive; None for any other form.

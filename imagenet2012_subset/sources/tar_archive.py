@@ -36,7 +36,7 @@ from imagenet2012_subset.tar.walk import TarWalk, walk_nested
 _HASH_BYTES = 8 << 20
 _MAX_OTHERS = 5
 
-# What the first member of a published archive is called, without folders.
+# The first member of each published archive, without folders.
 _PUBLISHED_MEMBER = {
     TRAINING: re.compile(rb"n\d{8}\.tar"),
     VALIDATION: re.compile(rb"ILSVRC2012_val_\d{8}\.JPEG"),
@@ -48,8 +48,8 @@ _STRETCH = 1 << 20
 _SAMPLES = 1024
 _MAX_REMARKS = 3
 
-# Folders that file managers, network storage and archivers add: what they contain is
-# not part of ImageNet.
+# Folders that file managers, network storage and archivers add. Their content is not
+# part of ImageNet.
 _HIDDEN = re.compile(
     rb"(?:^|/)(?:\.(?!\.?/)[^/]*|__MACOSX|@eaDir|PaxHeaders[^/]*)(?:/|$)"
 )
@@ -68,7 +68,7 @@ seal = zlib.crc32
 
 
 class TarArchive(IndexedSource):
-    """The published archive of a split, or one that was made again."""
+    """The published archive of a split, or a repacked one."""
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class TarArchive(IndexedSource):
     def _check_header(self, files: Files, entry: Entry, header: bytes) -> None:
         name = entry.name.encode()
         is_sealed = seal(name, zlib.crc32(header)) == entry.seal
-        # The name in the archive counts, not the name in a saved index.
+        # Use the name in the archive, not the one in a saved index.
         in_header = _image_name(name_field(header)), size_field(header)
         if is_sealed and in_header == (name, entry.size):
             return
@@ -229,7 +229,7 @@ class TarArchive(IndexedSource):
 def make_index(files: Files, walks: Sequence[TarWalk]) -> Index:
     """Sorts the members of tars into images and other files.
 
-    Folders do not matter: an archive made again from extracted images is as good as the
+    Folders are ignored: an archive repacked from extracted images is as good as the
     original.
 
     Raises:
@@ -271,7 +271,7 @@ def is_hidden(path: bytes) -> bool:
 
 
 def _remarks(files: Files, walks: Sequence[TarWalk]) -> tuple[str, ...]:
-    """Returns what explains that members are missing."""
+    """Returns remarks that may explain missing members."""
     remarks = []
     if num_links := sum(walk.num_links for walk in walks):
         are_links = "is a link" if num_links == 1 else "are links"
