@@ -31,7 +31,7 @@ LABELS_FILE = "label.labels.txt"
 METADATA_FILE = "metadata.json"
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
-# A TFRecord frames each record with its length (8 bytes) and two checksums.
+# TFRecord frames each record with its length (8 bytes) and two checksums.
 FRAME_BYTES = 16
 # The blocks of an ArrayRecord file; the writer fills the last one.
 _ARRAY_RECORD_BLOCK = 1 << 16
@@ -42,13 +42,13 @@ _PARALLEL_LOOKUPS = 16
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PreparedDataset:
-    """What the files of a prepared dataset say about it.
+    """A prepared dataset, as described by its files.
 
     Attributes:
       folder: the directory with `dataset_info.json`.
       info: TFDS's protocol buffer `DatasetInfo`.
       formats: the file formats, the one that TFDS reads by default first.
-      splits: what TFDS knows of each split: `shard_lengths`, `num_bytes`, `filepaths`.
+      splits: TFDS's info about each split: `shard_lengths`, `num_bytes`, `filepaths`.
       metadata: what the builder noted about the build; empty for published configs.
     """
 
@@ -95,15 +95,15 @@ class PreparedDataset:
     def ensure_complete(self, *formats: FileFormat) -> None:
         """Raises an error if a shard is missing or has a length it cannot have.
 
-        Only the lengths of files are looked up, so this takes milliseconds. Records are
-        read by `check`.
+        Looks up the lengths of files, which takes milliseconds. The command `check`
+        reads the records.
 
         Args:
           *formats: the formats to look at; by default all that the dataset has.
 
         Raises:
-          WriteError: that names the first such shard, or the split whose TFRecord files
-            have a wrong length in total; or if a length cannot be looked up.
+          WriteError: for the first such shard, or the split whose TFRecord files have a
+            wrong total length; or if a length cannot be looked up.
         """
         problems = [
             problem
@@ -150,7 +150,7 @@ def is_dataset(folder: epath.Path) -> bool:
 
 
 def open_dataset(folder: epath.Path) -> PreparedDataset:
-    """Opens a prepared dataset. The only place that reads a dataset's own files.
+    """Opens a prepared dataset.
 
     Args:
       folder: the directory with `dataset_info.json`.
@@ -192,7 +192,7 @@ def open_dataset(folder: epath.Path) -> PreparedDataset:
 
 
 def overwriting(folder: epath.Path) -> str:
-    """Returns how to build a dataset again in the place of the existing one."""
+    """Returns how to replace an existing dataset by a new build."""
     if not is_local(folder):
         return (
             f"To build {folder} again, delete it first (gcloud storage rm -r {folder})"
@@ -205,24 +205,24 @@ def overwriting(folder: epath.Path) -> str:
 
 @contextlib.contextmanager
 def reading(path: epath.Path) -> Iterator[None]:
-    """Turns what reading a dataset's file raises into an error that says what to do.
+    """Converts errors of reading a dataset's file to errors with a remedy.
 
     Args:
       path: the file, or the directory of the dataset.
 
     Raises:
-      WriteError: that the file cannot be read, is damaged or is from a newer TFDS.
+      WriteError: if the file cannot be read, is damaged or is from a newer TFDS.
     """
     try:
         yield
-    except Exception as error:  # Each file and kind of damage has its own.
+    except Exception as error:  # Each file and kind of damage raises its own.
         if is_file_error(error):
             raise _unreadable(path, error) from error
         if "no field named" in str(error) or "is not a valid FileFormat" in str(error):
             raise WriteError(
                 path,
                 f"was written by a newer version of TFDS: TFDS {tfds.__version__} does "
-                f"not know all that is in it ({first_line(error)})",
+                f"not support everything in it ({first_line(error)})",
                 "Upgrade TFDS (pip install --upgrade tensorflow-datasets)",
             ) from error
         raise damaged(path, first_line(error)) from error
@@ -283,5 +283,5 @@ def _length_problem(length: int | None, file_format: FileFormat) -> str | None:
     if (file_format is FileFormat.ARRAY_RECORD and length % _ARRAY_RECORD_BLOCK) or (
         file_format is FileFormat.PARQUET and length < _LEAST_PARQUET_BYTES
     ):
-        return f"is cut off: a whole {file_format.value} file has no {length:,} bytes"
+        return f"is cut off: no complete {file_format.value} file has {length:,} bytes"
     return None

@@ -42,7 +42,7 @@ def ensure_writable(file_format: FileFormat) -> None:
 
 
 def add_format(built: epath.Path, folder: epath.Path) -> None:
-    """Adds the shards of one dataset to another, which has the same records.
+    """Adds the shards of a dataset to another one with the same records.
 
     TFDS reads a format once `dataset_info.json` names it. That file is replaced last
     and atomically, so that no reader sees an incomplete format. The caller holds the

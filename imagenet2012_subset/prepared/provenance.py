@@ -1,4 +1,4 @@
-"""What a dataset was built from: recorded with it, compared with what is requested."""
+"""Records what a dataset was built from, and compares it with a request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BUILT_BY = "made_by"
 
 @dataclasses.dataclass(frozen=True)
 class Provenance:
-    """What a dataset's content follows from, besides the images.
+    """Everything that determines a dataset's content, besides the images.
 
     Attributes:
       num_examples: of each split that has any.
@@ -57,7 +57,7 @@ class Provenance:
 
     @classmethod
     def of(cls, dataset: PreparedDataset) -> Provenance:
-        """Returns what a prepared dataset records about itself."""
+        """Returns the provenance that a prepared dataset records."""
         metadata = dataset.metadata
         return cls(
             num_examples={
@@ -84,7 +84,7 @@ class Provenance:
         *,
         own_list: bool,
     ) -> Provenance:
-        """Returns what the existing dataset must have been built from to be reused.
+        """Returns the provenance that an existing dataset needs to be reused.
 
         A published list cannot change, so it is not read. The user's own list is
         assumed unchanged if it cannot be downloaded and the dataset in `folder`, which
@@ -119,7 +119,7 @@ def metadata_of(
     options: tfds.download.DownloadConfig,
     built_by: str,
 ) -> dict[str, Any]:
-    """Returns what a dataset of the user's own list records in its `metadata.json`.
+    """Returns the `metadata.json` of a dataset that is built from a custom list.
 
     Args:
       config: names the list.
@@ -146,7 +146,7 @@ def ensure_requested(
     *,
     own_list: bool,
 ) -> None:
-    """Raises an error unless a dataset is what a config and options request.
+    """Raises an error unless a dataset matches a config and options.
 
     Args:
       dataset: the existing dataset.
@@ -167,7 +167,7 @@ def ensure_requested(
 
 
 def ensure_same(requested: Provenance, found: Provenance, folder: epath.Path) -> None:
-    """Raises an error unless what a dataset in `folder` records is what is requested.
+    """Raises an error unless the dataset in `folder` records what is requested.
 
     Raises:
       SubsetListError: if the training images are those of a different list.

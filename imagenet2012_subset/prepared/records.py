@@ -27,7 +27,7 @@ class Record(NamedTuple):
 
 
 class UnreadableShard(DatasetError):
-    """A shard that cannot be read, or not to its end."""
+    """A shard that cannot be read to its end."""
 
 
 def read_shard(
@@ -60,7 +60,7 @@ def read_shard(
                 bytes(example["image"]),
                 int(example["label"]),
             )
-    except Exception as error:  # What damage raises depends on the format.
+    except Exception as error:  # The error depends on the format.
         raise UnreadableShard(
             dataset.shard_paths(split, file_format)[number],
             f"cannot be read ({first_line(error)})",
