@@ -1,4 +1,1 @@
-"""From plans to a dataset in its final place.
-
-The only package that creates, moves and removes files of a dataset.
-"""
+"""Writes planned shards, and moves the dataset to its final place."""

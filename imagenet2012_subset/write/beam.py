@@ -21,11 +21,11 @@ def write_splits_on_beam(
 ) -> None:
     """Writes the shards of all splits on a Beam runner.
 
-    Workers receive plans, which say where the images are, and write shards to the
-    dataset's directory. They must reach it, and the images, under the same paths as
-    this process. No image passes through Beam. A runner may retry a shard, or write it
-    twice at once: each attempt has a separate staging directory, and a whole shard is
-    moved to its place.
+    Workers receive plans, which contain the locations of the images, and write
+    shards to the dataset's directory. They must reach it, and the images, under the
+    same paths as this process. No image passes through Beam. A runner may retry a
+    shard, or write it twice at once: each attempt has a separate staging directory,
+    and a whole shard is moved to its place.
 
     Args:
       splits: what to write, and where.
@@ -35,8 +35,8 @@ def write_splits_on_beam(
 
     Raises:
       WriteError: if Beam is not installed, space is short, or a shard is not written.
-      ArchiveError: if an image is not the one that was planned, and the runner passes
-        this error on.
+      ArchiveError: if an image is not the one that was planned, and the runner
+        propagates this error.
     """
     try:
         import apache_beam as beam
@@ -77,7 +77,7 @@ def write_splits_on_beam(
 
 def _write(shard: ShardPlan, writer: ShardWriter) -> None:
     """Writes a shard, on a worker."""
-    # The order is random, so copies of an image are in all shards alike.
+    # The order is random, so copies of an image are spread over all shards.
     duplicates = Duplicates(shard.source.path, shard.split, shard.entries.sizes)
     writer.write(shard, duplicates.add)
     duplicates.finish()

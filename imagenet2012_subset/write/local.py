@@ -60,8 +60,8 @@ def write_splits(
 ) -> None:
     """Writes the shards of all splits.
 
-    A shard's bytes follow from its plan alone, so the number of workers and the order
-    in which they finish make no difference.
+    A shard's bytes depend only on its plan, not on the number of workers or the order
+    in which they finish.
 
     Args:
       splits: what to write, and where.

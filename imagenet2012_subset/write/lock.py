@@ -1,4 +1,4 @@
-"""One build at a time of each dataset."""
+"""Locks a dataset, so that only one build at a time writes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _held: set[tuple[str, int, int]] = set()
 def locked(final: epath.Path) -> Iterator[bool]:
     """Holds the lock of a dataset: the kernel's lock on `.<version>.lock` beside it.
 
-    The kernel releases it when the process ends, however it ends.
+    The kernel releases it when the process ends, even if it is killed.
 
     Args:
       final: the dataset's directory, whose parent exists.
@@ -70,8 +70,8 @@ def _open_and_lock(path: str, final: epath.Path) -> tuple[int, bool]:
         descriptor = _open(path)
         try:
             is_locked = _lock(descriptor, final, quiet)
-            # Whoever held the lock before has removed its file: another file, with a
-            # lock of its own, may be there now.
+            # The previous holder of the lock has removed its file. Another file, with
+            # a separate lock, may exist now.
             if not is_locked or _is_at(descriptor, path):
                 return descriptor, is_locked
         except BaseException:
@@ -122,7 +122,7 @@ def _lock(descriptor: int, final: epath.Path, quiet: bool) -> bool:
             error.strerror,
         )
         return False
-    with contextlib.suppress(OSError):  # Only for the message of those who wait.
+    with contextlib.suppress(OSError):  # Only for the log message of waiting processes.
         os.ftruncate(descriptor, 0)
         holder = f"process {os.getpid()} on {socket.gethostname()}"
         os.pwrite(descriptor, holder.encode(), 0)

@@ -1,4 +1,4 @@
-"""Finds a dataset in its final place, or builds it and puts it there."""
+"""Reuses a dataset in its final place, or builds it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from imagenet2012_subset.write.staging import (
 
 # Raises an error unless the dataset is the requested one.
 Check = Callable[[PreparedDataset], object]
-# Builds the dataset in a `data_dir` and returns its directory there. Also takes how
-# many shards each split must have, where that is given.
+# Builds the dataset in a `data_dir` and returns its directory there. Also takes the
+# required numbers of shards, by split name.
 Build = Callable[[epath.Path, Mapping[str, int]], epath.Path]
 
 _DISK_ERRORS = (
@@ -56,11 +56,11 @@ def prepare(
     *,
     overwrite: bool,
 ) -> bool:
-    """Makes sure that the requested dataset is in its final place, whole.
+    """Ensures that the requested dataset exists, complete, in its final place.
 
     Args:
       final: the final place.
-      file_format: the format it must have, maybe beside others.
+      file_format: a format that it must have.
       ensure_requested: checks an existing dataset.
       build: builds the dataset.
       overwrite: whether to build it even if it exists.
@@ -188,12 +188,12 @@ def _prepare_in_bucket(
     *,
     overwrite: bool,
 ) -> bool:
-    """Does the same in a bucket, through the file layer that TFDS uses.
+    """Does the same in a bucket, through TFDS's file layer.
 
-    Workers upload each shard once it is whole. The other files follow, and
+    Workers upload each shard once it is complete. The other files follow;
     `dataset_info.json`, which makes them a dataset, is last. Buckets have neither locks
-    nor atomic renames: so nothing there is ever deleted, and no build writes any more
-    once a dataset exists.
+    nor atomic renames, so builds never delete anything there, and stop writing once a
+    dataset exists.
     """
     if is_dataset(final):
         if overwrite:

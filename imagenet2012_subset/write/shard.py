@@ -56,10 +56,10 @@ class ShardWriter:
         on_image: OnImage = lambda name, data: None,
         turn: AbstractContextManager[object] | None = None,
     ) -> None:
-        """Writes a shard in a staging directory, and moves it to its place when whole.
+        """Writes a shard in a staging directory, then moves it to its path.
 
-        So two attempts at the same shard never mix. For a bucket, the staging directory
-        is a temporary directory of this machine.
+        Two attempts at the same shard therefore never mix. For a bucket, the staging
+        directory is a temporary directory of this machine.
 
         Args:
           shard: its plan.
@@ -89,7 +89,7 @@ class ShardWriter:
         except WriteError:
             raise
         except Exception as error:
-            # Each format has its own errors for a disk that fails.
+            # Each format raises different errors if the disk fails.
             raise unwritable(final, str(error)) from error
 
     def _write_records(
@@ -137,7 +137,7 @@ class _RecordsFailed(Exception):
 
 
 def remove_staged_shards(folder: epath.Path) -> None:
-    """Removes what killed workers left in a dataset's directory."""
+    """Removes the staging directories of killed workers from a dataset's directory."""
     if is_local(folder):
         for path in folder.glob(f"{_STAGED_SHARD_PREFIX}*"):
             path.rmtree(missing_ok=True)
@@ -160,7 +160,7 @@ def upload(file: epath.Path, target: epath.Path) -> None:
 
 
 def unwritable(path: epath.PathLike, reason: str) -> WriteError:
-    """Returns the error for a place that cannot be written."""
+    """Returns the error for a path that cannot be written."""
     if is_local(path):
         left = "nothing of this build is left"
     else:

@@ -1,4 +1,4 @@
-"""A dataset's final place: taken by a whole dataset, or left as it was.
+"""Replaces the dataset in its final place atomically, or leaves it unchanged.
 
 A build writes in a staging directory beside the final place. A dataset that is whole
 and synced is moved on by renaming, which is atomic:
@@ -10,11 +10,11 @@ and synced is moved on by renaming, which is atomic:
     new                  replaced
     new                  -
 
-So at each moment one whole dataset is in the final place, or can go back there. In the
-second line the staging directory has both datasets: the next build that finds that and
-an empty final place puts the old one back. Nothing is ever deleted in the final place,
-only in staging directories. Exchanging the two in one call would save the second line,
-but macOS, network and layered file systems do not offer that call.
+At each moment, one complete dataset is in the final place or can be restored. In the
+second line, the staging directory contains both datasets: the next build restores the
+old one if the final place is empty. Nothing is ever deleted in the final place, only in
+staging directories. Exchanging the two in one call would avoid the second line, but
+macOS, network and layered file systems do not support it.
 
 Builds of the same dataset take turns (`lock`). Without locks, renaming still keeps the
 final place whole.
@@ -58,13 +58,13 @@ def staging_directory(final: epath.Path) -> Iterator[epath.Path]:
 
 
 def put_in_place(staging: epath.Path, final: epath.Path, *, replace: bool) -> bool:
-    """Moves a staged dataset, which is whole and synced, into its final place.
+    """Moves a complete and synced dataset from staging to its final place.
 
     Args:
       staging: the staging directory.
       final: the final place.
-      replace: whether to replace what is there. A link is replaced as a link; what it
-        points to stays.
+      replace: whether to replace an existing dataset. A link is replaced, but not its
+        target.
 
     Returns:
       Whether it was moved. If not, something is in the final place.
@@ -85,7 +85,7 @@ def put_in_place(staging: epath.Path, final: epath.Path, *, replace: bool) -> bo
 
 
 def put_back(final: epath.Path) -> None:
-    """Puts back the dataset that a killed build was replacing, if there is one."""
+    """Restores the dataset that a killed build was replacing, if any."""
     for staging in staging_directories(final):
         _put_back_from(staging, final)
 
