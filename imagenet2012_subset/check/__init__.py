@@ -1,4 +1,4 @@
 """The command `check`: reports what a manual directory or a prepared dataset contains.
 
-Writes nothing but the index of an archive, and that only where datasets are built.
+Only writes the index of an archive, and only where datasets are built.
 """

@@ -103,7 +103,7 @@ def _valid(number: int | None, most: int = names.NUM_VALIDATION_IMAGES) -> int |
 
 
 def _common_number(num_examples: Mapping[str, int], most: int) -> int | None:
-    """Returns how many images both splits have, if as many and fewer than `most`.
+    """Returns the size of both splits, if they are equal and smaller than `most`.
 
     Published configs do not record `max_examples_per_split`, but only that makes their
     splits equally large.

@@ -1,4 +1,4 @@
-"""Finds out what a directory contains, and checks it."""
+"""Identifies what a directory contains, and checks it."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def check_folder(
     Args:
       folder: the directory.
       data_dir: where datasets are built; by default that of the checked dataset, if
-        downloads are there too.
+        it also contains downloads.
       manual_dir: for a dataset: the images to compare it with.
-      subset_list: the list that a dataset was built from, or that a manual directory
-        must have the images of.
+      subset_list: the list that a dataset was built from, or whose images a manual
+        directory must contain.
       validation_images: for a dataset: how many it should have.
       sha256: for a manual directory: whether to read the archives in full.
       decode: whether to decode every image strictly.
 
     Raises:
-      ManualDirError: if there is no such directory.
+      ManualDirError: if the directory does not exist.
       SubsetListError: if the list cannot be read or is invalid.
     """
     datasets = None
@@ -100,7 +100,7 @@ def _datasets_in(folder: epath.Path) -> list[epath.Path]:
     if _has_shards(folder):
         return [folder]
     if any((folder / name).exists() for name in (INFO_FILE, "features.json")):
-        # Another dataset may serve as a manual directory.
+        # Another dataset can be used as a manual directory.
         return [] if _is_manual_dir(folder) else [folder]
     return sorted(
         path

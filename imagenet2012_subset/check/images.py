@@ -53,8 +53,8 @@ def strict_defects(
 ) -> Iterator[tuple[str, str]]:
     """Decodes images in several threads, and treats libjpeg's warnings as errors.
 
-    While images are decoded, standard error is captured. What libjpeg did not print is
-    passed on.
+    While images are decoded, standard error is captured. Output of other
+    libraries is passed on.
 
     Args:
       images: names and bytes.

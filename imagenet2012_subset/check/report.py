@@ -36,7 +36,7 @@ class Report:
     Attributes:
       path: the directory.
       findings: in the order in which the checks were made.
-      remarks: what the verdict must mention even if every check passed.
+      remarks: notes for the verdict, even if every check passed.
     """
 
     def __init__(self, path: str):
@@ -58,7 +58,7 @@ class Report:
         self.add(False, subject, f"{error.problem}. {error.remedy}", **facts)
 
     def include(self, other: Report, prefix: str) -> None:
-        """Adds everything from another report; `prefix` says what that is about."""
+        """Adds everything from another report, whose subject is `prefix`."""
         for one in other.findings:
             subject = f"{prefix} {one.subject}"
             self.findings.append(dataclasses.replace(one, subject=subject))
