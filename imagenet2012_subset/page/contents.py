@@ -1,4 +1,4 @@
-"""The facts of the page, as its template needs them."""
+"""Computes the facts that the page's template shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from imagenet2012_subset.page.survey import SIDE, SplitSurvey, Thumbnail
 from imagenet2012_subset.prepared.dataset import INFO_FILE, PreparedDataset
 
 GENERATOR = "imagenet2012_subset page"
-"""What a page names as its generator, which shows that it may be replaced."""
+"""The generator named in a page, which marks it as safe to replace."""
 
 _FEW = 4  # A sentence lists at most this many numbers.
 _EXTREMES = 5  # How many of the smallest and of the largest classes are named.
@@ -74,12 +74,12 @@ class Split(NamedTuple):
 def describe_dataset(
     dataset: PreparedDataset, surveys: Sequence[SplitSurvey], made: str
 ) -> list[Fact]:
-    """Returns what the dataset is, where it comes from and when it was built.
+    """Returns the dataset's identity, provenance and build time.
 
     Args:
       dataset: the dataset.
       surveys: its splits.
-      made: when and by what the page was made.
+      made: when and by which versions the page was made.
     """
     info = dataset.builder().info
     config = Builder.builder_configs.get(info.config_name)
@@ -88,7 +88,7 @@ def describe_dataset(
     facts = [
         Fact("Config", info.config_name or ""),
         Fact("What it is", info.config_description or ""),
-        Fact("Training list", config.subset_list if config else "a list of its own"),
+        Fact("Training list", config.subset_list if config else "a custom list"),
         Fact("Version", str(info.version)),
         Fact("Homepage", info.homepage),
         Fact("Built", format_time(built)),
@@ -160,7 +160,7 @@ def _balance(per_class: np.ndarray) -> str:
         )
     else:
         median = f"{np.median(present):,.0f}"
-        numbers_text = f"{numbers[0]:,} to {numbers[-1]:,}, {median} in the middle"
+        numbers_text = f"{numbers[0]:,} to {numbers[-1]:,}, median {median}"
     missing = len(per_class) - len(present)
     without = f" {_classes(missing)} none." if missing else ""
     return f"Images of a class: {numbers_text}.{without}"
@@ -213,7 +213,7 @@ def contact_sheet(surveys: Sequence[SplitSurvey]) -> dict[str, Any]:
 
 
 def what_is_shown(surveys: Sequence[SplitSurvey]) -> str:
-    """Returns sentences that say which images the contact sheet shows."""
+    """Returns a description of the images on the contact sheet."""
     parts = []
     for survey in surveys:
         shown = [len(kept) for kept in survey.thumbnails.values()]

@@ -15,8 +15,8 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-# Matplotlib does not support CSS variables, so each of the page's colours is drawn in a
-# colour that no plot needs, and replaced afterwards.
+# Matplotlib does not support CSS variables, so each of the page's colours is drawn in
+# an otherwise unused colour, and replaced afterwards.
 _INK = "#010000"
 _SERIES = ("#020000", "#020001", "#020002", "#020003")
 _DENSITY = "#030000"
@@ -70,7 +70,7 @@ def histogram(name: str, columns: Sequence[np.ndarray], label: str) -> str:
     """Returns an SVG histogram of a positive quantity on a logarithmic scale.
 
     Args:
-      name: the name of the plot, which no other plot may have.
+      name: the unique name of the plot.
       columns: for each split, the quantity of each image.
       label: the quantity and its unit.
     """

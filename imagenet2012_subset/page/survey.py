@@ -1,4 +1,4 @@
-"""Reads every record once: sizes of all images, thumbnails of some."""
+"""Reads every record once, for the sizes of all images and some thumbnails."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ from imagenet2012_subset.prepared.dataset import (
 )
 
 MAX_THUMBNAILS = 4_000
-"""How many images a page shows: with this many it has about 7 MB."""
+"""How many images a page shows; the page then has about 7 MB."""
 
 _PACKAGES = ("jinja2", "matplotlib")
 _FEATURES = ("file_name", "image", "label")
-_HEAD = 2_000  # The generator is named in this many bytes.
+_HEAD = 2_000  # The generator is named within this many bytes.
 _OTHER_FILE = "Give another file as --output"
 
 

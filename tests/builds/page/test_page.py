@@ -77,7 +77,7 @@ def test_facts_about_the_dataset(build, tmp_path):
     text = _document(builder.data_path, tmp_path).text
     for fact in (
         "imagenet2012_subset/\u200bsmall/\u200b5.0.0",
-        "Training list a list of its own",
+        "Training list a custom list",
         "Version 5.0.0",
         "imagenet2012_subset.imagenet2012_subset_dataset_builder",
         "tfrecord",
@@ -99,7 +99,7 @@ def test_smallest_and_largest_classes(build):
     labels = np.repeat(np.arange(20), np.arange(1, 21))
     split = describe_split(dataset, dataclasses.replace(survey, labels=labels))
     assert split.balance == (
-        "Images of a class: 1 to 20, 10 in the middle. 980 classes have none."
+        "Images of a class: 1 to 20, median 10. 980 classes have none."
     )
     assert split.fewest == [(class_name(i), i + 1) for i in range(5)]
     assert split.most == [(class_name(i), i + 1) for i in range(19, 14, -1)]
