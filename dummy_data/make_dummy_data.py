@@ -1,4 +1,4 @@
-"""Writes the archives and lists in this folder: the same bytes each time.
+"""Writes the archives and lists in this folder, with the same bytes each time.
 
     python dummy_data/make_dummy_data.py [FOLDER]
 

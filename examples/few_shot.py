@@ -1,13 +1,13 @@
-"""Learns from k labelled images a class, and says how well, and how surely.
+"""Learns from k labelled images per class, and reports the accuracy and its spread.
 
     python examples/few_shot.py                             # dummy data, in seconds
     python examples/few_shot.py --data_dir ~/tensorflow_datasets --k 1 5 10 \
       --size 224 --backbone EfficientNetV2B0 --weights imagenet --test validation
 
-The images come out of 10pct, other ones with each seed. A linear probe on fixed
+The images are drawn from 10pct, different ones for each seed. A linear probe on fixed
 features is fitted in closed form, by ridge regression on labels as +1 and -1. Without
-`--backbone` the features are thumbnails of 8 by 8 pixels: they tell the dummy classes
-apart, and say next to nothing about photos.
+`--backbone` the features are thumbnails of 8 by 8 pixels: they separate the
+dummy classes, but are useless for photos.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Features = Callable[[tf.Tensor], tf.Tensor]
 
 
 def make_features(backbone: str | None, weights: str | None, size: int) -> Features:
-    """Returns what makes vectors of images with pixels from 0 to 255."""
+    """Returns a function from images with pixels from 0 to 255 to feature vectors."""
     if backbone is None:
         return lambda images: tf.reshape(
             tf.image.resize(images, (8, 8), "area"), (-1, 8 * 8 * 3)
@@ -62,7 +62,7 @@ def draw(labels: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
 def fit_probe(
     vectors: np.ndarray, labels: np.ndarray, ridge: float
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns what guesses labels from vectors, learned from these."""
+    """Fits a classifier; returns a function from vectors to labels."""
     mean, scale = vectors.mean(0), vectors.std(0) + 1e-6
     classes = np.unique(labels)
     targets = np.where(labels[:, None] == classes, 1.0, -1.0)

@@ -4,8 +4,8 @@
     python examples/jax_grain.py --manual_dir ~/imagenet --data_dir ~/array_records \
       --size 224 --batch_size 256 --workers 8
 
-On several hosts, call `jax.distributed.initialize()` first: each host then reads its
-own part, and a step sees the batches of all of them. The dataset is read from
+On several hosts, call `jax.distributed.initialize()` first: each host then reads
+its own part, and each step trains on the batches of all hosts. The dataset is read from
 ArrayRecord files. If it exists in another format, they are added beside it.
 """
 
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes that load")
     args = parser.parse_args()
 
-    # Grain's workers ask for absl's flags, which this script does not use.
+    # Grain's workers require absl's flags to be parsed.
     flags.FLAGS.mark_as_parsed()
 
     builder = prepared(args, args.config, file_format="array_record")

@@ -5,8 +5,8 @@
       --size 224 --batch_size 128 --learning_rate 0.0001 \
       --backbone EfficientNetV2B0 --weights imagenet
 
-The input is that of SimCLR and big_vision: encoded images are shuffled, and each is
-decoded only within its crop. Where memory allows, `--in_memory` decodes but once.
+As in SimCLR and big_vision, encoded images are shuffled, and each is decoded only
+within its crop. If there is enough memory, `--in_memory` decodes each image only once.
 """
 
 from __future__ import annotations

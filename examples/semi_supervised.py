@@ -1,12 +1,12 @@
-"""Trains on 1% with labels beside 10% without, in the manner of FixMatch.
+"""Trains on 1% with labels and 10% without, as FixMatch does.
 
     python examples/semi_supervised.py                      # dummy data, in seconds
     python examples/semi_supervised.py --data_dir ~/tensorflow_datasets \
       --size 224 --batch_size 64 --steps 50000 --learning_rate 0.001
 
-Each batch holds labelled images of 1pct, and several times as many of 10pct. The label
-of these is never read: where the model is sure of what it sees in a crop, its guess is
-what it should see in a distorted copy. (https://arxiv.org/abs/2001.07685)
+Each batch contains labelled images of 1pct, and several times as many of 10pct, whose
+labels are never read. If the model is confident about a crop, its prediction is the
+target for a distorted copy. (https://arxiv.org/abs/2001.07685)
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def distorted(image: tf.Tensor) -> tf.Tensor:
 
 
 def labelled_images(builder: tfds.core.DatasetBuilder, size: int) -> tf.data.Dataset:
-    """Returns (crop, label), without end."""
+    """Returns (crop, label), repeated endlessly."""
     return (
         builder.as_dataset(
             split="train",
@@ -54,7 +54,7 @@ def labelled_images(builder: tfds.core.DatasetBuilder, size: int) -> tf.data.Dat
 
 
 def unlabelled_images(builder: tfds.core.DatasetBuilder, size: int) -> tf.data.Dataset:
-    """Returns (crop, distorted crop), without end; nothing but the image is read."""
+    """Returns (crop, distorted crop), repeated endlessly; only reads the images."""
 
     def two_views(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         jpeg = example["image"]

@@ -30,7 +30,7 @@ def random_crop(jpeg: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def random_crop_of_decoded(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Does what `random_crop` does with an image that was decoded before."""
+    """Does the same as `random_crop` for a decoded image."""
     top, left, height, width = tf.unstack(random_window(tf.shape(image)))
     image = image[top : top + height, left : left + width]
     return tf.image.random_flip_left_right(tf.image.resize(image, (size, size)))
