@@ -26,7 +26,7 @@ from benchmarks.measure.store_server import BUCKET, counts, serve, stream_second
 
 
 def main() -> int:
-    """Measures as the command line says, and prints a table."""
+    """Runs the benchmark of the command line, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("archives", type=pathlib.Path)
     parser.add_argument("--stream_bytes", type=float, default=2e9)

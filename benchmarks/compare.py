@@ -37,7 +37,7 @@ _TFDS, _OURS, _KEPT = "TFDS", "ours", "ours, index saved"
 
 
 def main() -> int:
-    """Compares as the command line says, and prints a table for each config."""
+    """Runs the comparison, and prints a table for each config."""
     args = _arguments()
     lists = args.lists or fetch_lists(args.folder / "lists")
     name = f"archives-{args.synsets}-{args.validation_images or 'all'}"

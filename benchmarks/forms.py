@@ -3,8 +3,8 @@
     python -m benchmarks.forms TARS --scratch FOLDER
 
 TARS is a directory that `make/archives.py` made. It is extracted once; images that are
-holes in the tars stay holes. Then each form is built in turn, every time in a fresh
-process on a cold page cache, the tars with their index saved by an earlier build.
+holes in the tars stay holes. Then the forms are built one after another, each time in a
+fresh process on a cold page cache, the tars with the index that an earlier build saved.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from imagenet2012_subset.imagenet import names
 
 
 def main() -> int:
-    """Compares as the command line says, and prints a table for each config."""
+    """Runs the comparison, and prints a table for each config."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     path = pathlib.Path
     parser.add_argument("tars", type=path)

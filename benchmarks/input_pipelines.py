@@ -4,7 +4,7 @@
 
 Images a second, from records on the disk to batches in memory, with nothing behind
 them that takes time. Each figure comes from a fresh process, and the pipelines take
-turns, so that what else the machine does hits all of them. Allow ten minutes.
+turns, so that other load on the machine affects all of them. Allow ten minutes.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def images_a_second(name: str, args: argparse.Namespace) -> float:
 
 
 def main() -> int:
-    """Measures all pipelines in turn, and prints a table."""
+    """Measures all pipelines one after another, and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     path, cpus = pathlib.Path, len(os.sched_getaffinity(0))
     parser.add_argument("--photos", type=path, help="JPEGs; default: synthetic ones")

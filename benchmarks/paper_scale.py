@@ -3,8 +3,8 @@
     python -m benchmarks.paper_scale
 
 Nothing is measured here. The rates are arguments, with those of `compare.py` and of
-`buckets.py`'s network as defaults; the output says which were used, and what limits
-each case.
+`buckets.py`'s network as defaults; the output lists them, and what limits each
+case.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class Dataset:
 DATASETS = (
     # The published sizes of the two archives.
     Dataset("ImageNet, all of it", 1_331_167, 154.6e9, 1_000),
-    # 13 million images in 1.3 TB are what papers say of the 2011 fall release.
+    # 13 million images in 1.3 TB are the figures in papers for the 2011 fall release.
     Dataset("ImageNet-21k", 13_000_000, 1.3e12, 21_000),
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Rates:
-    """What was measured, or is supposed of a network.
+    """Rates that were measured, or are assumed for a network.
 
     Attributes:
       headers_a_second: found by one machine on a local disk.
@@ -72,7 +72,7 @@ class Rates:
 
     @classmethod
     def defaults(cls) -> Rates:
-        """Returns what the page in `docs/` says where each comes from."""
+        """Returns the default rates."""
         return cls(46_665, 500e6, 1_500, 8, 0.03, 2_000, 512, 100e6, 1.25e9, 240)
 
 

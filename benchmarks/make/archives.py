@@ -2,7 +2,7 @@
 
     python -m benchmarks.make.archives FOLDER --lists DIR [--synsets N]
 
-The training archive is a sparse file of the original's size: every header is there, the
+The training archive is a sparse file of the original's size: it has every header, the
 listed images are JPEGs of plausible size, and all other images are holes. At its full
 size it takes about 20 GB of disk, and the validation archive 6 GB.
 """
@@ -39,7 +39,7 @@ _FIRST_NUMBER, _LAST_NUMBER = 200_000, 230_000
 
 @dataclasses.dataclass(frozen=True)
 class ArchiveFacts:
-    """What a folder of archives holds; sizes and lengths are in bytes.
+    """The content of a folder of archives; sizes and lengths are in bytes.
 
     Attributes:
       synsets: Synsets in the training archive.
@@ -132,7 +132,7 @@ def make_archives(
 
 
 def read_facts(folder: pathlib.Path) -> ArchiveFacts:
-    """Returns what a folder of archives holds that `make_archives` made."""
+    """Returns the facts of a folder that `make_archives` made."""
     return ArchiveFacts(**json.loads((folder / _FACTS_NAME).read_text()))
 
 

@@ -30,8 +30,8 @@ def extract_tree(
     Args:
       archives: Folder of the archives.
       folder: Where to put the tree.
-      wnid_of: Takes a validation image's name, and tells its synset, as torchvision's
-        `ImageNet` sorts them.
+      wnid_of: Returns the synset of a validation image's name; torchvision's `ImageNet`
+        expects them sorted by synset.
     """
     training, validation = archives / TRAINING_NAME, archives / VALIDATION_NAME
 
@@ -77,14 +77,14 @@ def _members(path: pathlib.Path, inside: _Member | None = None) -> Iterator[_Mem
     start = inside.offset if inside else 0
     with path.open("rb") as file:
         file.seek(start)
-        # It counts offsets from the file's beginning, wherever it was told to start.
+        # It counts offsets from the start of the file, not of the inner tar.
         with tarfile.open(fileobj=file, mode="r:") as tar:
             for info in tar:
                 yield _Member(info.name, info.offset_data, info.size)
 
 
 def _copy(source_path: pathlib.Path, member: _Member, folder: pathlib.Path) -> None:
-    """Copies a member to a file of its own, but for its holes."""
+    """Copies a member to a separate file, except for its holes."""
     folder.mkdir(parents=True, exist_ok=True)
     with source_path.open("rb") as source, (folder / member.name).open("wb") as target:
         position, end = member.offset, member.offset + member.size

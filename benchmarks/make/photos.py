@@ -1,8 +1,7 @@
 """Synthetic photographs: JPEGs whose sizes are spread as ImageNet's are.
 
-Their content means nothing. What matters to a benchmark is that they are true JPEGs,
-that a reader cannot get away with having seen the same bytes before, and that small,
-usual and large ones are mixed as they are in the original.
+Their content is random. For a benchmark it matters that they are real JPEGs, that no
+two have the same bytes, and that sizes are distributed as in the original.
 """
 
 from __future__ import annotations

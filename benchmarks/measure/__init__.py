@@ -1,1 +1,1 @@
-"""Runs in processes of their own: what they took, and whether datasets are equal."""
+"""Measures builds in separate processes, and compares their datasets."""

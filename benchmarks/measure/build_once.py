@@ -1,7 +1,8 @@
 """Builds one config with one builder in this process, and prints what it took.
 
 Other commands start this in a fresh process for each figure, so that no run inherits
-another's imports, heap or page cache. The figures leave out importing TensorFlow.
+the imports, heap or page cache of another one. The figures exclude importing
+TensorFlow.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def make_builder(args: argparse.Namespace) -> Any:
 
 
 def main() -> int:
-    """Builds as the command line says."""
+    """Builds the config of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     path = pathlib.Path
     parser.add_argument("builder", choices=("tfds", "ours"))

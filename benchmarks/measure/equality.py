@@ -1,10 +1,9 @@
-"""Tells whether two prepared datasets are the same dataset.
+"""Compares two prepared datasets.
 
     python -m benchmarks.measure.equality DIR_A DIR_B
 
-TFDS's own files are not the same bytes each time, for protobuf writes a record's
-features in an order that changes from process to process. So records are compared as
-parsed, and JSON files too.
+TFDS's own files differ between builds, because protobuf writes a record's features in
+an order that differs between processes. So records and JSON files are parsed first.
 """
 
 from __future__ import annotations

@@ -117,9 +117,8 @@ def build_twice(
 def go_cold(folder: pathlib.Path) -> None:
     """Waits until the folder's disk is at rest, and drops the page cache.
 
-    A file system goes on for a while to tell its disk which blocks are free, which is
-    not to be charged to the next run. The host of a virtual machine may still cache
-    what the machine does not.
+    A file system continues to discard free blocks for a while, which must not count
+    towards the next run. The host of a virtual machine may still cache data.
 
     Raises:
       PermissionError: if this process may not drop caches (it takes root).
@@ -159,7 +158,7 @@ def median_ratio(values: Sequence[float], others: Sequence[float]) -> float:
 
 
 def machine_line() -> str:
-    """Returns what figures depend on, and nothing that identifies a host."""
+    """Describes the machine and versions, without identifying the host."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     version = importlib.metadata.version
     return (
