@@ -140,7 +140,7 @@ def step(
     """Takes a step of stochastic gradient descent."""
     loss, grads = jax.value_and_grad(loss_fn)(params, images, labels)
     momentum = jax.tree.map(lambda m, g: 0.9 * m + g, momentum, grads)
-    params = jax.tree.map(lambda p, m: p - 0.03 * m, params, momentum)
+    params = jax.tree.map(lambda p, m: p - 0.01 * m, params, momentum)
     return params, momentum, loss
 
 
