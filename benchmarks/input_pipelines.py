@@ -23,15 +23,17 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from benchmarks.make.archives import TRAINING_NAME, VALIDATION_NAME
 from benchmarks.make.photos import make_photos
 from benchmarks.measure.runs import machine_line, print_table
 from imagenet2012_subset import SubsetConfig
+
+if TYPE_CHECKING:  # PyTorch crashes in a process that has imported TensorFlow.
+    import tensorflow as tf
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "examples"))
 
@@ -113,11 +115,15 @@ def _plain(args: argparse.Namespace) -> Batches:
 
 
 def _plain_in_parallel(args: argparse.Namespace) -> Batches:
+    import tensorflow as tf
+
     batches = _resized(args, tf.data.AUTOTUNE).batch(args.batch_size)
     return iter(batches.prefetch(tf.data.AUTOTUNE)), args.batch_size
 
 
 def _resized(args: argparse.Namespace, calls: int | None = None) -> tf.data.Dataset:
+    import tensorflow as tf
+
     size = (args.size, args.size)
     examples = tfds.load(
         "imagenet2012_subset/photos",
@@ -203,6 +209,7 @@ _PIPELINES: dict[str, Callable[[argparse.Namespace], Batches]] = {
 
 def images_a_second(name: str, args: argparse.Namespace) -> float:
     """Measures a pipeline in this process."""
+
     batches, images = _PIPELINES[name](args)
     for _ in range(_WARM_UP):
         next(batches)
