@@ -209,7 +209,6 @@ _PIPELINES: dict[str, Callable[[argparse.Namespace], Batches]] = {
 
 def images_a_second(name: str, args: argparse.Namespace) -> float:
     """Measures a pipeline in this process."""
-
     batches, images = _PIPELINES[name](args)
     for _ in range(_WARM_UP):
         next(batches)
