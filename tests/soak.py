@@ -6,7 +6,7 @@
     python tests/soak.py kill --times 50
 
 Trials:
-  repeat: builds in one process, from tars, synset tars and trees in turn. Prints
+  repeat: builds in one process, from tars, synset tars and trees, alternately. Prints
     memory, open files and threads every 20 builds; none of them may grow.
   narrow: builds with 64 workers in a process that may open 64 files. They log nothing
     that builds without this limit do not log.

@@ -139,7 +139,7 @@ def test_few_descriptors_are_enough_for_many_files(tmp_path):
 
 
 def _failing_open(monkeypatch, number: int, times: float) -> list[None]:
-    """Lets `os.open` fail so many times."""
+    """Makes `os.open` fail the given number of times."""
     failed: list[None] = []
     real_open = os.open
 
