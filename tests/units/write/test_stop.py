@@ -1,7 +1,6 @@
 """A shard that fails stops the others, within an image."""
 
 import threading
-import time
 
 import pytest
 from etils import epath
@@ -13,7 +12,8 @@ from imagenet2012_subset.plan.shards import SplitPlan, plan_split
 from imagenet2012_subset.sources.discovery import find_source
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.tfds_internals import ShardConfig
-from imagenet2012_subset.write.local import write_splits
+from imagenet2012_subset.write import local
+from imagenet2012_subset.write.local import run_together, write_splits
 from imagenet2012_subset.write.shard import ShardWriter
 from tests.shared import archives
 
@@ -53,30 +53,44 @@ def plan(builder, tmp_path) -> SplitPlan:
     )
 
 
+@pytest.fixture
+def stops(monkeypatch) -> list[threading.Event]:
+    """The event that ends the tasks of `write_splits`, once it runs them."""
+    events = []
+
+    def run(tasks, num_threads, stop):
+        events.append(stop)
+        run_together(tasks, num_threads, stop)
+
+    monkeypatch.setattr(local, "run_together", run)
+    return events
+
+
 @pytest.mark.parametrize("error", [_Failure, KeyboardInterrupt])
 @pytest.mark.parametrize("workers", [2, 5])
-def test_the_others_stop(builder, plan, workers, error):
-    """One shard fails once others have begun beside it, and none comes to its end."""
+def test_the_others_stop(builder, plan, stops, workers, error):
+    """One shard fails once others have begun, and each of those ends at its image."""
     failing = plan.shards[0].entries[0].name
-    last = {shard.entries[len(shard.entries) - 1].name for shard in plan.shards}
     begun = threading.Semaphore(0)
-    ended = []
+    continued = []
 
     def generate(images):
         begun.release()
-        for example in builder._generate_examples(images):
-            if example[0] == failing:
-                for _ in range(workers):
-                    assert begun.acquire(timeout=300)
-                raise error
-            yield example
-            if example[0] in last:
-                ended.append(example[0])
-            time.sleep(0.05)  # Some seconds a shard, were it not to stop.
+        examples = builder._generate_examples(images)
+        key, example = next(examples)
+        if key == failing:
+            for _ in range(workers):
+                assert begun.acquire(timeout=300)
+            raise error
+        yield key, example
+        yield next(examples)
+        assert stops[0].wait(timeout=300)
+        yield next(examples)
+        continued.append(key)
 
     writer = ShardWriter(
         generate, RecordSerializer(builder.info.features), builder._example_writer()
     )
     with pytest.raises(error):
         write_splits([plan], writer, workers=workers)
-    assert not ended
+    assert not continued
