@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import concurrent.futures
 import contextlib
 import dataclasses
@@ -113,9 +112,7 @@ class Files:
 
     def __init__(self, table: FileTable):
         self.table = table
-        self._opened: collections.OrderedDict[int, _OpenFile] = (
-            collections.OrderedDict()
-        )
+        self._opened: dict[int, _OpenFile] = {}
         self._lock = threading.Lock()
         self._max_open: int | None = None
         self._prefetched: ReadsAhead | None = None
@@ -158,7 +155,7 @@ class Files:
         if self._prefetched:
             self._prefetched.start(Range(file, offset, size))
         elif self._takes_advice:
-            descriptor = self._open(file)
+            descriptor = self._opened.get(file) or self._open(file)
             try:
                 os.posix_fadvise(descriptor.fd, offset, size, os.POSIX_FADV_WILLNEED)
             except OSError as error:
@@ -173,11 +170,10 @@ class Files:
         """
         if self._prefetched:
             return self._prefetched.result(Range(file, offset, size))
-        return self._read(Range(file, offset, size))
+        return self._read(file, offset, size)
 
-    def _read(self, extent: Range) -> bytes:
-        file, offset, size = extent
-        descriptor = self._open(file)
+    def _read(self, file: int, offset: int, size: int) -> bytes:
+        descriptor = self._opened.get(file) or self._open(file)
         try:
             data = os.pread(descriptor.fd, size, offset)
             while len(data) < size:
@@ -191,18 +187,13 @@ class Files:
         return data
 
     def _open(self, file: int) -> _OpenFile:
-        with self._lock:
-            if opened := self._opened.get(file):
-                if len(self._opened) > 1:
-                    self._opened.move_to_end(file)
-                return opened
         opened = self._open_now(file)
         with self._lock:
             if self._max_open is None:
                 self._max_open = _most_open()
             self._opened[file] = opened
             while len(self._opened) > self._max_open:
-                self._opened.popitem(last=False)
+                self._opened.pop(next(iter(self._opened)))
         return opened
 
     def _open_now(self, file: int) -> _OpenFile:
@@ -245,8 +236,8 @@ class _OpenFile:
     def __init__(self, fd: int):
         self.fd = fd
 
-    def __del__(self) -> None:
-        os.close(self.fd)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.fd)
 
 
 class ReadsAhead:
@@ -254,7 +245,7 @@ class ReadsAhead:
 
     def __init__(
         self,
-        read: Callable[[Range], bytes],
+        read: Callable[[int, int, int], bytes],
         pool: concurrent.futures.ThreadPoolExecutor,
     ):
         self._read = read
@@ -263,12 +254,12 @@ class ReadsAhead:
 
     def start(self, extent: Range) -> None:
         """Starts to read a range."""
-        self._started[extent] = self._pool.submit(self._read, extent)
+        self._started[extent] = self._pool.submit(self._read, *extent)
 
     def result(self, extent: Range) -> bytes:
         """Returns the bytes of a range, prefetched or not."""
         started = self._started.pop(extent, None)
-        return started.result() if started else self._read(extent)
+        return started.result() if started else self._read(*extent)
 
     def close(self) -> None:
         """Cancels the ranges that were prefetched but not read."""

@@ -68,26 +68,24 @@ class Walks:
         self._report()
 
     def _run_in_step(self) -> None:
-        files, prefetch = self._files, self._in_step > 1
+        read, prefetch = self._files.read, self._files.prefetch
         next_report = time.monotonic() + _REPORT_SECONDS
         walking: list[tuple[Walk, Range]] = []
         while True:
             while len(walking) < self._in_step and self._waiting:
                 walk = self._waiting.pop()
                 if (needed := next(walk, None)) is not None:
-                    if prefetch:
-                        files.prefetch(*needed)
+                    prefetch(*needed)
                     walking.append((walk, needed))
             if not walking:
                 return
             going_on = []
             for walk, needed in walking:
                 try:
-                    following = walk.send(files.read(*needed))
+                    following = walk.send(read(*needed))
                 except StopIteration:
                     continue
-                if prefetch:
-                    files.prefetch(*following)
+                prefetch(*following)
                 going_on.append((walk, following))
             walking = going_on
             if self._on_progress and time.monotonic() > next_report:

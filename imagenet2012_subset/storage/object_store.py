@@ -23,7 +23,6 @@ from imagenet2012_subset.errors import (
 from imagenet2012_subset.storage.files import (
     Files,
     FileTable,
-    Range,
     ReadsAhead,
     ends_early,
 )
@@ -126,10 +125,10 @@ class ObjectFiles(Files):
         """Returns an object that serves many small reads in order from large ranges."""
         return _FrontToBack(self)
 
-    def _read(self, extent: Range) -> bytes:
-        return bytes(self.view(extent))
+    def _read(self, file: int, offset: int, size: int) -> bytes:
+        return bytes(self.view(file, offset, size))
 
-    def view(self, extent: Range) -> memoryview:
+    def view(self, file: int, offset: int, size: int) -> memoryview:
         """Returns the bytes of a range without copying them.
 
         Raises:
@@ -138,7 +137,6 @@ class ObjectFiles(Files):
         """
         import obstore
 
-        file, offset, size = extent
         path, (store, name) = self.path(file), self._objects[file]
         options: Any = {"range": (offset, offset + size)}
         if file in self._etags:
@@ -207,8 +205,9 @@ class _FrontToBack(Files):
         for stretch in near:
             if stretch not in self._stretches:
                 start = stretch[1] * _STRETCH
-                extent = Range(file, start, min(_STRETCH, size - start))
-                self._stretches[stretch] = _threads().submit(self._view, extent)
+                self._stretches[stretch] = _threads().submit(
+                    self._view, file, start, min(_STRETCH, size - start)
+                )
         self._at = file, number
         self._current = self._stretches[self._at].result()
 

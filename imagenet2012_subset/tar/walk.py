@@ -101,12 +101,13 @@ class TarWalk:
           ArchiveError: if a header is invalid or a member reaches past the tar's end,
             unless the start is a guess. Then `error` is set.
         """
+        tar = self.tar
         try:
-            while self.position < min(self.until, self.tar.end):
+            while self.position < self.until:
                 position = self.position
-                if position + BLOCK > self.tar.end:
+                if position + BLOCK > tar.end:
                     raise self._cut_off("a header", position, BLOCK)
-                header = yield Range(self.tar.file, position, BLOCK)
+                header = yield Range(tar.file, position, BLOCK)
                 # A global pax header may override the fields of a plain one.
                 plain = None if self.pax_globals else parse_plain(header)
                 name: bytes | None
@@ -116,20 +117,18 @@ class TarWalk:
                     self.position = offset + -(-size // BLOCK) * BLOCK
                 elif header == ZERO_BLOCK:
                     self.zeros_at = position
-                    self.position = self.tar.end
+                    self.position = tar.end
                     name, size = None, 0
                 else:
-                    member = read_member(
-                        self._files, self.tar, position, self.pax_globals
-                    )
+                    member = read_member(self._files, tar, position, self.pax_globals)
                     self.num_links += member.is_link
                     self.position = member.next_offset
                     name, offset, size = member.name, member.offset, member.size
                     if name is not None:
-                        header = self._files.read(self.tar.file, offset - BLOCK, BLOCK)
+                        header = self._files.read(tar.file, offset - BLOCK, BLOCK)
                 passed = self.position - position
                 if name is not None:
-                    if offset + size > self.tar.end or size < 0:
+                    if offset + size > tar.end or size < 0:
                         raise self._cut_off(name.decode(errors="replace"), offset, size)
                     inner = None
                     if on_tar and name.endswith(b".tar"):
@@ -244,7 +243,7 @@ def walk_nested(
     walks = Walks(files, on_progress)
     outer = TarWalk(files, tar)
     if not walks.depth_first:
-        outer.until = tar.start + _BEGINNING_BYTES
+        outer.until = min(tar.start + _BEGINNING_BYTES, tar.end)
     walks.add(outer.steps(walks, on_tar))
     walks.run()
     rest = _walk_pieces(files, outer, on_progress)

@@ -109,16 +109,15 @@ def test_a_bounded_number_of_files_stays_open(tmp_path, monkeypatch):
     for file in range(300):
         assert files.read(file, 0, 9) == CONTENTS[file][:9]
         assert _num_open(tmp_path) <= 20
-    # The least recently used file is closed first.
+    # The file that was opened first is closed first.
     opened = []
-    monkeypatch.setattr(files, "_open_now", lambda file: opened.append(file) or _any())
-    for file in (280, 299, 280, 279, 280, 281):
-        files._open(file)
-    assert opened == [279, 281]
-
-
-def _any():
-    return files_module._OpenFile(os.open(os.devnull, os.O_RDONLY))
+    open_now = files._open_now
+    monkeypatch.setattr(
+        files, "_open_now", lambda file: opened.append(file) or open_now(file)
+    )
+    for file in (280, 299, 279, 281, 280):
+        files.read(file, 0, 9)
+    assert opened == [279, 280]
 
 
 def test_the_bound_is_a_quarter_of_what_the_process_may_open(monkeypatch):

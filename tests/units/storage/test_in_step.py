@@ -67,13 +67,6 @@ def test_only_so_many_walks_run_in_step_and_their_ranges_are_prefetched(
     walks.run()
     assert events[:6] == ["prefetch"] * 3 + ["read", "prefetch", "read"]
     assert events.count("prefetch") == events.count("read") == 20
-    # One walk alone would wait for its range anyway.
-    events.clear()
-    files.in_step = 1
-    walks = Walks(files)
-    walks.add(_walk(walks, [], 0, 4))
-    walks.run()
-    assert events == ["read"] * 4
 
 
 def test_walks_that_a_walk_adds_run_beside_it(files):
