@@ -23,9 +23,9 @@ from imagenet2012_subset.prepared.provenance import Provenance, ensure_same
 from imagenet2012_subset.storage.paths import dangling_link, is_local, link_target
 from imagenet2012_subset.storage.sync import sync_folder
 from imagenet2012_subset.tfds_internals import FileFormat
-from imagenet2012_subset.write.lock import locked
 from imagenet2012_subset.write.shard import unwritable, upload
 from imagenet2012_subset.write.staging import (
+    locked,
     put_back,
     put_in_place,
     remove_leftovers,

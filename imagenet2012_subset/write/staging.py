@@ -16,24 +16,92 @@ old one if the final place is empty. Nothing is ever deleted in the final place,
 staging directories. Exchanging the two in one call would avoid the second line, but
 macOS, network and layered file systems do not support it.
 
-Builds of the same dataset take turns (`lock`). Without locks, renaming still keeps the
-final place whole.
+Builds of the same dataset take turns (`locked`). Without locks, renaming still keeps
+the final place whole.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
+import pathlib
+import socket
 import uuid
 from collections.abc import Iterator
 
+import filelock
 from absl import logging
 from etils import epath
 
+from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.storage.sync import sync_names
 from imagenet2012_subset.tfds_internals import INCOMPLETE_PREFIX
 
 _REPLACED = "replaced"
+
+# What file systems without locks raise, such as some network file systems.
+_NO_LOCKS = (
+    errno.EINVAL,
+    errno.ENOLCK,
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+)
+
+
+@contextlib.contextmanager
+def locked(final: epath.Path) -> Iterator[bool]:
+    """Holds the lock of a dataset: `.<version>.lock` beside it.
+
+    The kernel releases it when the process ends, even if it is killed.
+
+    Args:
+      final: the dataset's directory, whose parent exists.
+
+    Yields:
+      Whether the lock is held. If not, the file system has no locks.
+
+    Raises:
+      WriteError: if this thread holds the lock already.
+      OSError: if the lock file cannot be created.
+    """
+    path = pathlib.Path(final.parent / f".{final.name}.lock")
+    # Other users build in the same directory, so they may lock this file too.
+    lock = filelock.FileLock(path, mode=0o666, fallback_to_soft=False)
+    try:
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            holder = ""
+            with contextlib.suppress(OSError):
+                holder = path.read_text(errors="replace")
+            who = holder or "another process"
+            logging.warning("Waiting for %s, which builds %s", who, final)
+            lock.acquire()
+    except RuntimeError as error:  # It would wait for itself.
+        raise WriteError(
+            final,
+            "is being built by this thread: a build cannot start itself again",
+            "Finish this build before you load the dataset",
+        ) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        logging.warning(
+            "%s cannot be locked (%s): do not build it in several processes at once",
+            final,
+            error.strerror,
+        )
+    try:
+        with contextlib.suppress(OSError):  # Only for the log message above.
+            path.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        yield lock.is_locked
+    finally:
+        # A process that waits for this file notices that it is gone, and starts again.
+        with contextlib.suppress(OSError):
+            path.unlink()
+        lock.release()
 
 
 @contextlib.contextmanager

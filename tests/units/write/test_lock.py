@@ -15,8 +15,7 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset import WriteError
-from imagenet2012_subset.write.lock import locked
-from tests.shared import permissions
+from imagenet2012_subset.write.staging import locked
 
 _fork = multiprocessing.get_context("fork")
 
@@ -142,10 +141,11 @@ def test_a_disk_error_is_not_taken_for_a_missing_feature(final, monkeypatch):
         pass
 
 
-def test_a_lock_file_of_another_user(final):
-    path = final.parent / ".5.0.0.lock"
-    path.write_text("1 on elsewhere")
-    os.chmod(path, 0o444)
-    with permissions.counted(), locked(final) as is_locked:
-        assert is_locked
-        assert path.read_text() == "1 on elsewhere"
+def test_other_users_may_lock_the_same_file(final):
+    umask = os.umask(0o077)
+    try:
+        with locked(final):
+            (name,) = os.listdir(final.parent)
+            assert os.stat(final.parent / name).st_mode & 0o777 == 0o666
+    finally:
+        os.umask(umask)
