@@ -20,8 +20,8 @@ from imagenet2012_subset.prepared.dataset import (
     PreparedDataset,
     is_dataset,
     open_dataset,
+    show,
 )
-from imagenet2012_subset.prepared.formats import show
 from imagenet2012_subset.prepared.provenance import ensure_requested, metadata_of
 from imagenet2012_subset.registration import register
 from imagenet2012_subset.sources.discovery import Sources, find_sources, manual_dir_of
@@ -42,7 +42,12 @@ from imagenet2012_subset.tfds_internals import (
 from imagenet2012_subset.version import __version__
 from imagenet2012_subset.write.beam import write_splits_on_beam
 from imagenet2012_subset.write.local import num_workers, write_splits
-from imagenet2012_subset.write.prepare import ensure_data_dir, ensure_folder, prepare
+from imagenet2012_subset.write.prepare import (
+    ensure_data_dir,
+    ensure_folder,
+    is_prepared,
+    prepare,
+)
 from imagenet2012_subset.write.shard import ShardWriter
 
 _SIMCLR_LISTS = (
@@ -117,7 +122,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         # TFDS pickles this state.
         self._original_state.update(workers=workers, file_format=file_format)
         self._file_format = FileFormat.from_value(file_format or self.info.file_format)
-        self._show_dataset()
+        show(self.info, self.data_path, self._file_format)
 
     def _info(self) -> tfds.core.DatasetInfo:
         info = self.dataset_info_from_configs(
@@ -198,9 +203,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         sources = self._find_sources(dl_manager)
         with sources.naming_alternatives():
             images = self._select(sources, dl_manager, download_config)
-            plans = [
-                self._plan(split, images[split], download_config) for split in images
-            ]
+            plans = [self._plan(*split, download_config) for split in images.items()]
             say(f"To write: {summary(plans)}")
             writer = ShardWriter(
                 self._generate_examples,
@@ -216,15 +219,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
                 )
             else:
                 write_splits(plans, writer, workers=self._workers)
-        return [
-            tfds.core.SplitInfo(
-                name=plan.name,
-                shard_lengths=plan.shard_lengths,
-                num_bytes=plan.num_bytes,
-                filename_template=self._get_filename_template(plan.name),
-            )
-            for plan in plans
-        ]
+        return [plan.split_info for plan in plans]
 
     def _plan(
         self, split: str, images: Images, options: tfds.download.DownloadConfig
@@ -317,7 +312,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
             build,
             overwrite=mode.overwrite_dataset,
         )
-        self._show_dataset()
+        show(self.info, self.data_path, self._file_format)
         if built:
             if default := self.get_default_builder_config():
                 save_default_config_name(
@@ -359,15 +354,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         The config, the file format and the options of the last
         `download_and_prepare` determine which dataset is requested.
         """
-        if not is_dataset(self.data_path):
-            return False
-        try:
-            dataset = open_dataset(self.data_path)
-            self._ensure_requested(dataset)
-            dataset.ensure_complete(self._file_format)
-        except DatasetError:
-            return False
-        return self._file_format in dataset.formats
+        return is_prepared(self.data_path, self._file_format, self._ensure_requested)
 
     def as_data_source(self, split: Any = None, **kwargs: Any) -> Any:
         """Returns random access to the examples, also for processes that fork.
@@ -407,22 +394,11 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         config: SubsetConfig = self.builder_config
         ensure_requested(dataset, config, self._options, own_list=self._has_own_list)
 
-    def _show_dataset(self) -> None:
-        """Makes `info` describe the existing dataset, if any."""
-        if is_dataset(self.data_path):
-            show(self.info, open_dataset(self.data_path), self._file_format)
-        else:
-            self.info.set_file_format(
-                self._file_format, override=True, override_if_initialized=True
-            )
-
     def _update_dataset_info(self) -> None:
         """Updates the description and citation of the existing dataset."""
-        if is_dataset(self.data_path):
-            dataset = open_dataset(self.data_path)
-            show(self.info, dataset, dataset.default_format)
+        show(self.info, self.data_path, None)
         super()._update_dataset_info()
-        self._show_dataset()
+        show(self.info, self.data_path, self._file_format)
 
     def _build_data_dir(self, given_data_dir: str | None) -> tuple[str, str]:
         """Checks the existing dataset before TFDS reads it."""

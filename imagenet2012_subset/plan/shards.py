@@ -79,6 +79,16 @@ class SplitPlan:
         return int(self.record_sizes.sum())
 
     @property
+    def split_info(self) -> tfds.core.SplitInfo:
+        """What TFDS records of the split."""
+        return tfds.core.SplitInfo(
+            name=self.name,
+            shard_lengths=self.shard_lengths,
+            num_bytes=self.num_bytes,
+            filename_template=self.template,
+        )
+
+    @property
     def shards(self) -> list[ShardPlan]:
         """The plans of all shards, in order."""
         starts = (0, *self.shard_ends[:-1])

@@ -191,6 +191,32 @@ def open_dataset(folder: epath.Path) -> PreparedDataset:
     return PreparedDataset(folder, info, formats, dict(splits), metadata)
 
 
+def show(
+    info: tfds.core.DatasetInfo, folder: epath.Path, file_format: FileFormat | None
+) -> None:
+    """Makes a builder's info describe the dataset that it prepares or has prepared.
+
+    Args:
+      info: the builder's.
+      folder: where the dataset is, if it is prepared.
+      file_format: the format to read; None means the dataset's default one, which is
+        also read if the dataset exists without this format.
+    """
+    if is_dataset(folder):
+        dataset = open_dataset(folder)
+        default, *others = dataset.formats
+        info.read_from_directory(folder)
+        # TFDS does not reset alternative formats when it reads an info again.
+        for other in others:
+            if other not in info.alternative_file_formats:
+                info.add_alternative_file_format(other)
+        info.as_proto.alternative_file_formats[:] = [other.value for other in others]
+        if file_format not in dataset.formats:
+            file_format = default
+    if file_format:
+        info.set_file_format(file_format, override=True, override_if_initialized=True)
+
+
 def overwriting(folder: epath.Path) -> str:
     """Returns how to replace an existing dataset by a new build."""
     if not is_local(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from collections.abc import Callable, Mapping
 from absl import logging
 from etils import epath
 
-from imagenet2012_subset.errors import WriteError
+from imagenet2012_subset.errors import DatasetError, WriteError
 from imagenet2012_subset.prepared.dataset import (
     INFO_FILE,
     PreparedDataset,
@@ -18,11 +19,10 @@ from imagenet2012_subset.prepared.dataset import (
     open_dataset,
     overwriting,
 )
-from imagenet2012_subset.prepared.formats import add_format, ensure_writable
 from imagenet2012_subset.prepared.provenance import Provenance, ensure_same
 from imagenet2012_subset.storage.paths import dangling_link, is_local, link_target
-from imagenet2012_subset.storage.sync import sync_folder
-from imagenet2012_subset.tfds_internals import FileFormat
+from imagenet2012_subset.storage.sync import sync_file, sync_folder, sync_names
+from imagenet2012_subset.tfds_internals import FileFormat, write_info_file
 from imagenet2012_subset.write.shard import unwritable, upload
 from imagenet2012_subset.write.staging import (
     locked,
@@ -37,6 +37,13 @@ Check = Callable[[PreparedDataset], object]
 # Builds the dataset in a `data_dir` and returns its directory there. Also takes the
 # required numbers of shards, by split name.
 Build = Callable[[epath.Path, Mapping[str, int]], epath.Path]
+
+# The module that TFDS imports to write a format. Its package has the first name.
+_MODULES = {
+    FileFormat.ARRAY_RECORD: "array_record.python.array_record_module",
+    FileFormat.PARQUET: "pyarrow.parquet",
+    FileFormat.RIEGELI: "riegeli",
+}
 
 _DISK_ERRORS = (
     errno.EACCES,
@@ -95,7 +102,7 @@ def prepare(
         logging.info("Reusing dataset %s", final)
         return False
     ensure_folder(final.parent)
-    ensure_writable(file_format)
+    _ensure_writable(file_format)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with locked(final) as is_locked:
@@ -114,6 +121,18 @@ def prepare(
     return True
 
 
+def is_prepared(
+    final: epath.Path, file_format: FileFormat, ensure_requested: Check
+) -> bool:
+    """Returns whether the requested dataset exists, complete, in its final place."""
+    try:
+        return is_dataset(final) and (
+            file_format in _open_requested(final, file_format, ensure_requested).formats
+        )
+    except DatasetError:
+        return False
+
+
 def ensure_data_dir(data_dir: epath.PathLike) -> None:
     """Raises a `WriteError` if TensorFlow could not read a dataset there."""
     scheme = os.fspath(data_dir).partition("://")[0]
@@ -124,6 +143,21 @@ def ensure_data_dir(data_dir: epath.PathLike) -> None:
             "Build in a local data_dir, then copy it"
             + (f" (aws s3 sync DATA_DIR {os.fspath(data_dir)})" * (scheme == "s3")),
         )
+
+
+def _ensure_writable(file_format: FileFormat) -> None:
+    """Raises a `WriteError` if the package that writes a format is missing."""
+    if not (module := _MODULES.get(file_format)):
+        return
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise WriteError(
+            f"file_format {file_format.value}",
+            f"cannot be written without the package {package} ({error})",
+            f"Install it (pip install {package}), or choose another file_format",
+        ) from error
 
 
 def ensure_folder(folder: epath.Path) -> None:
@@ -177,7 +211,50 @@ def _build_and_place(
         found = open_dataset(final)
         ensure_same(Provenance.of(open_dataset(built)), Provenance.of(found), final)
         if file_format not in found.formats:
-            add_format(built, final)
+            _add_format(built, final)
+
+
+def _add_format(built: epath.Path, folder: epath.Path) -> None:
+    """Adds the shards of a dataset to another one with the same records.
+
+    TFDS reads a format once `dataset_info.json` names it. That file is replaced last
+    and atomically, so that no reader sees an incomplete format. The caller holds the
+    lock.
+
+    Args:
+      built: a dataset in the new format, whole and synced. Its shards are moved.
+      folder: the dataset to add them to.
+
+    Raises:
+      WriteError: if the two do not have the same records in the same shards.
+      OSError: if the disk fails.
+    """
+    new, old = open_dataset(built), open_dataset(folder)
+    if _sizes(new) != _sizes(old):
+        raise WriteError(
+            folder,
+            "does not match what the current archives produce: its records or shards "
+            "differ from those built in another file format",
+            f"Build it in another data_dir. {overwriting(folder)}",
+        )
+    suffix = f".{new.default_format.file_suffix}"
+    for path in built.iterdir():
+        if suffix in path.name:
+            path.replace(folder / path.name)
+    sync_names(folder)
+    old.info.alternative_file_formats.append(new.default_format.value)
+    write_info_file(old.info, built)
+    sync_file(built / INFO_FILE)
+    (built / INFO_FILE).replace(folder / INFO_FILE)
+    sync_names(folder)
+
+
+def _sizes(dataset: PreparedDataset) -> Mapping[str, object]:
+    """Returns the bytes of each split, and how many records its shards have."""
+    return {
+        name: (split.num_bytes, split.shard_lengths)
+        for name, split in dataset.splits.items()
+    }
 
 
 def _prepare_in_bucket(
@@ -209,7 +286,7 @@ def _prepare_in_bucket(
                 f"Use file_format={dataset.default_format.value!r} or another data_dir",
             )
         return False
-    ensure_writable(file_format)
+    _ensure_writable(file_format)
     with tempfile.TemporaryDirectory(prefix="imagenet2012_subset.") as staging:
         built = build(epath.Path(staging), {})
         for path in sorted(built.iterdir(), key=lambda path: path.name == INFO_FILE):
