@@ -33,10 +33,10 @@ from imagenet2012_subset.storage.folders import Status
 _REQUESTS_AT_A_TIME = 128
 _AHEAD = 64
 
-# A walk reads an object from front to back in stretches. With 16 of them in flight, it
-# keeps at most 18 in memory (144 MiB).
+# A walk reads an object from front to back in stretches. With 32 of them in flight, it
+# keeps at most 34 in memory (272 MiB).
 _STRETCH = 8 << 20
-_STRETCHES_AT_A_TIME = 16
+_STRETCHES_AT_A_TIME = 32
 
 # The store retries failed requests. A request may be slow, but must not stall.
 _RETRIES: Any = {
