@@ -73,14 +73,17 @@ def header(name: str, size: int = 0, kind: bytes = tarfile.REGTYPE) -> bytearray
     return bytearray(member.tobuf(tarfile.GNU_FORMAT)[-BLOCK:])
 
 
-def by_tarfile(data: bytes) -> list[tuple[bytes, int, int]]:
-    """Returns (name, offset, size) of each regular file, as `tarfile` has it."""
+def each_by_tarfile(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Yields (name, offset, size) of each regular file that `tarfile` finds."""
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-        return [
-            (m.name.encode("utf-8", "surrogateescape"), m.offset_data, m.size)
-            for m in tar
-            if m.isreg()
-        ]
+        for m in tar:
+            if m.isreg():
+                name = m.name.encode("utf-8", "surrogateescape")
+                yield name, m.offset_data, m.size
+
+
+def by_tarfile(data: bytes) -> list[tuple[bytes, int, int]]:
+    return [*each_by_tarfile(data)]
 
 
 @contextlib.contextmanager

@@ -10,7 +10,6 @@ import pathlib
 import resource
 import tempfile
 import threading
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -74,11 +73,9 @@ def _num_open(folder: pathlib.Path) -> int:
 
 
 def test_a_closed_reader_opens_its_files_again(one):
+    folder = pathlib.Path(one.path(0)).parent
     for _ in range(2):
-        assert (
-            list(read_in_order(one, [Range(0, 9, 90)] * 2)) == [CONTENTS[0][9:99]] * 2
-        )
-        folder = pathlib.Path(one.path(0)).parent
+        assert list(read_in_order(one, [Range(0, 9, 90)])) == [CONTENTS[0][9:99]]
         assert _num_open(folder) == 1
         one.close()
         assert _num_open(folder) == 0
@@ -176,19 +173,15 @@ def test_too_many_open_files_are_an_error_with_advice(one, monkeypatch):
 
 def test_a_file_that_cannot_be_opened_is_an_error_at_once(one, monkeypatch):
     failed = _failing_open(monkeypatch, errno.EACCES, times=float("inf"))
-    with pytest.raises(ArchiveError) as caught:
+    with pytest.raises(ArchiveError, match=r"cannot be opened \(Permission denied\)"):
         one.read(0, 0, 10)
-    assert caught.value.problem == "cannot be opened (Permission denied)"
     assert len(failed) == 1
 
 
-def _shorten(path: pathlib.Path) -> None:
-    os.truncate(path, 4999)
-
-
 def _rewrite(path: pathlib.Path) -> None:
-    time.sleep(0.02)  # The clock of some file systems ticks every 10 ms.
-    path.write_bytes(path.read_bytes())
+    before = path.stat().st_ctime_ns
+    while path.stat().st_ctime_ns == before:  # The clock may tick every 10 ms only.
+        path.write_bytes(path.read_bytes())
 
 
 def _rewrite_and_hide(path: pathlib.Path) -> None:
@@ -207,15 +200,10 @@ def _replace_by_directory(path: pathlib.Path) -> None:
     path.mkdir()
 
 
-def _prefetch_and_read(files: Files, file: int) -> None:
-    files.prefetch(file, 0, 5000)
-    files.read(file, 0, 5000)
-
-
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (_shorten, "had 5,000 bytes and now has 4,999"),
+        (lambda path: os.truncate(path, 4999), "had 5,000 bytes and now has 4,999"),
         (_rewrite, "was written to or replaced while it was in use"),
         (_rewrite_and_hide, "was written to or replaced while it was in use"),
         (_replace_by_fifo, "is now a FIFO"),
@@ -227,9 +215,9 @@ def test_a_file_that_changed_since_it_was_found_is_an_error(tmp_path, change, pr
     files = _files(tmp_path, CONTENTS[:3])
     change(tmp_path / "1")
     assert files.read(0, 0, 5000) == CONTENTS[0]
-    for act in (lambda: files.read(1, 0, 5000), lambda: _prefetch_and_read(files, 1)):
+    for read in (files.read, lambda *extent: next(read_in_order(files, [extent]))):
         with pytest.raises(ArchiveError) as caught:
-            act()
+            read(1, 0, 5000)
         assert caught.value.path == str(tmp_path / "1")
         assert caught.value.problem == problem
 
@@ -245,9 +233,8 @@ def test_short_reads_are_continued_up_to_the_end_of_the_file(one, monkeypatch, m
     monkeypatch.setattr(os, "pread", _at_most(most))
     assert one.read(0, 300, 2000) == CONTENTS[0][300:2300]
     assert one.read(0, 4300, 700) == CONTENTS[0][4300:]
-    with pytest.raises(ArchiveError) as caught:
+    with pytest.raises(ArchiveError, match="ends at byte 5,000, but had 5,000 bytes"):
         one.read(0, 4300, 701)
-    assert caught.value.problem == "ends at byte 5,000, but had 5,000 bytes before"
 
 
 def test_a_failing_disk_is_an_error_that_says_where(one, monkeypatch):
@@ -263,15 +250,6 @@ def test_a_failing_disk_is_an_error_that_says_where(one, monkeypatch):
         next(found)
     assert caught.value.problem == "cannot be read at byte 1,536 (Input/output error)"
     assert caught.value.path == one.path(0)
-
-
-def test_an_error_of_another_kind_is_raised_as_it_is(one, monkeypatch):
-    def fail(descriptor, size, offset):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(os, "pread", fail)
-    with pytest.raises(ZeroDivisionError):
-        list(read_in_order(one, [Range(0, 0, 10)] * 30))
 
 
 def test_a_file_system_without_advice_is_reported_once(one, monkeypatch, caplog):
@@ -299,7 +277,7 @@ def test_threads_read_at_the_same_time(tmp_path, monkeypatch):
     barrier = threading.Barrier(8)
 
     def read(seed: int) -> bool:
-        barrier.wait(60)
+        barrier.wait(300)
         order = np.random.default_rng(seed).integers(0, 30, 300).tolist()
         return all(files.read(i, 0, 5000) == CONTENTS[i] for i in order)
 
@@ -314,7 +292,7 @@ def test_without_advice_several_reads_run_at_once(one, monkeypatch):
     pread = os.pread
 
     def read(descriptor, size, offset):
-        barrier.wait(60)
+        barrier.wait(300)
         return pread(descriptor, size, offset)
 
     monkeypatch.setattr(os, "pread", read)
@@ -326,7 +304,6 @@ def test_without_advice_several_reads_run_at_once(one, monkeypatch):
 def test_a_table_takes_some_of_its_files_and_compares_versions(tmp_path):
     table = _files(tmp_path, [bytes(3), bytes(5), bytes(8)]).table
     taken = table.take(np.array([2, 0]))
-    assert len(taken) == 2
     assert taken.paths == (str(tmp_path / "2"), str(tmp_path / "0"))
     assert taken.sizes.tolist() == [8, 3]
     assert taken.changed_ns.tolist() == [os.stat(p).st_ctime_ns for p in taken.paths]

@@ -14,7 +14,7 @@ from imagenet2012_subset.storage import object_store
 from imagenet2012_subset.storage.files import Files, Range, read_in_order
 from imagenet2012_subset.storage.object_store import object_status
 from imagenet2012_subset.storage.open import exists, find_files, open_files, read_file
-from tests.shared.fault_proxy import FaultProxy, Request
+from tests.shared.fault_proxy import FaultProxy
 from tests.shared.stores import delete, put
 
 DATA = np.random.default_rng(0).bytes(1_000_003)
@@ -47,18 +47,16 @@ def _open(url: str) -> Files:
 
 
 def test_ranges_are_read_in_order_whether_prefetched_or_not(url):
-    places = np.random.default_rng(1).integers(0, len(DATA) - 5000, 300)
-    ranges = [Range(0, int(place), 1 + int(place) % 5000) for place in places]
+    places = np.random.default_rng(1).integers(0, len(DATA) - 5000, 300).tolist()
+    ranges = [Range(0, place, 1 + place % 5000) for place in places]
     with _open(url) as files:
-        for (_, offset, size), data in zip(
-            ranges, read_in_order(files, ranges), strict=True
-        ):
-            assert data == DATA[offset : offset + size]
+        expected = [DATA[offset : offset + size] for _, offset, size in ranges]
+        assert list(read_in_order(files, ranges)) == expected
         assert files.read(0, 7, 100) == DATA[7:107]
         assert (files.path(0), files.size(0)) == (url, len(DATA))
 
 
-def test_an_emulator_of_google_may_be_given_without_a_scheme(
+def test_the_address_of_an_emulator_needs_no_scheme(
     google_bucket, google: FaultProxy, monkeypatch
 ):
     put(f"{google_bucket}/some.tar", DATA)
@@ -67,24 +65,7 @@ def test_an_emulator_of_google_may_be_given_without_a_scheme(
     assert not exists(f"{google_bucket}/other.tar")
 
 
-def test_google_and_its_versions(google_bucket):
-    url = f"{google_bucket}/a folder/some.tar"
-    put(url, DATA)
-    with _open(url) as files:
-        assert files.read(0, 500, 100) == DATA[500:600]
-        put(url, DATA[::-1])
-        with pytest.raises(ArchiveError, match="was replaced or deleted") as raised:
-            files.read(0, 500, 100)
-    assert raised.value.path == url
-    assert object_status(url) != object_status(_second(url))
-
-
-def _second(url: str) -> str:
-    put(f"{url}.2", DATA)
-    return f"{url}.2"
-
-
-def test_another_version_has_another_number(url):
+def test_each_version_has_a_different_number(url):
     first = object_status(url)
     assert (first.size, first.what) == (len(DATA), None)
     assert first.changed_ns == object_status(url).changed_ns
@@ -102,7 +83,7 @@ def test_another_version_has_another_number(url):
 )
 @pytest.mark.parametrize("is_in_order", [False, True])
 @pytest.mark.parametrize("reads_before", [0, 1])
-def test_an_object_that_was_replaced_or_deleted_is_not_read(
+def test_an_object_that_was_replaced_or_deleted_is_an_error(
     url, short_stretches, new, is_in_order, reads_before
 ):
     with _open(url) as opened:
@@ -168,23 +149,6 @@ def test_a_profile_is_used(url, monkeypatch, tmp_path):
         assert files.read(0, 0, 10) == DATA[:10]
 
 
-def test_faults_now_and_then_are_retried(url, s3: FaultProxy):
-    faults = ["error", "cut", "half"]
-    used = []
-
-    def every_fourth(request: Request) -> str | None:
-        if request.first is None or len(s3.requests) % 4:
-            return None
-        used.append(faults[len(used) % 3])
-        return used[-1]
-
-    ranges = [Range(0, start, 20_000) for start in range(0, 900_000, 20_000)]
-    with s3.failing(every_fourth), _open(url) as files:
-        for extent, data in zip(ranges, read_in_order(files, ranges), strict=True):
-            assert data == DATA[extent.offset : extent.offset + extent.size]
-    assert set(used) == set(faults)
-
-
 @pytest.mark.parametrize("fault", ["error", "cut", "half"])
 def test_faults_that_last_are_an_error_with_object_and_byte(
     url, s3: FaultProxy, few_retries, fault
@@ -231,9 +195,7 @@ def test_small_reads_in_order_take_a_request_for_each_stretch(
         files.read(0, len(DATA) - 5, 6)
 
 
-def test_stretches_that_are_jumped_over_are_not_read(
-    url, s3: FaultProxy, short_stretches
-):
+def test_skipped_stretches_are_not_read(url, s3: FaultProxy, short_stretches):
     files = _open(url).sequential()
     s3.requests.clear()
     assert files.read(0, 0, 512) == DATA[:512]
