@@ -8,6 +8,7 @@ import io
 import lzma
 import subprocess
 import zipfile
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow
@@ -24,22 +25,17 @@ def _image(image_format: str) -> bytes:
     return archives.encode(Image.new("RGB", (40, 30)), image_format)
 
 
-def _zip() -> bytes:
+def zipped(name: str) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_1.JPEG", b"x")
+        archive.writestr(name, b"x")
     return stream.getvalue()
 
 
-def _npz() -> bytes:
+def _saved(save: Callable[..., object], *values: object, **arrays: object) -> bytes:
+    """Returns what a function of NumPy writes into a file."""
     stream = io.BytesIO()
-    np.savez(stream, images=np.zeros((2, 3)))
-    return stream.getvalue()
-
-
-def _npy() -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, np.zeros(3))
+    save(stream, *values, **arrays)
     return stream.getvalue()
 
 
@@ -49,6 +45,8 @@ def _parquet() -> bytes:
     return stream.getvalue()
 
 
+NPZ = _saved(np.savez, images=np.zeros((2, 3)))
+PARQUET = _parquet()
 LFS_POINTER = (
     b"version https://git-lfs.github.com/spec/v1\n"
     b"oid sha256:b08200a27a8e34218a0e58fde36b0fe8f73bc377f4acea2d91602057c3ca45bb\n"
@@ -69,10 +67,10 @@ S3_ERROR = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</
         (gzip.compress(b"x" * 5000), FileType.GZIP),
         (bz2.compress(b"x" * 5000), FileType.BZIP2),
         (lzma.compress(b"x" * 5000), FileType.XZ),
-        (_zip(), FileType.ZIP),
-        (_npz(), FileType.NPZ),
-        (_npy(), FileType.NPY),
-        (_parquet(), FileType.PARQUET),
+        (zipped("a.JPEG"), FileType.ZIP),
+        (NPZ, FileType.NPZ),
+        (_saved(np.save, np.zeros(3)), FileType.NPY),
+        (PARQUET, FileType.PARQUET),
         (b"\x89HDF\r\n\x1a\n" + bytes(500), FileType.HDF5),
         (b"\0\5\x16\7\0\2\0\0Mac OS X        \0\2", FileType.APPLE_DOUBLE),
         (LFS_POINTER, FileType.GIT_LFS),
@@ -86,7 +84,7 @@ S3_ERROR = b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</
         (b"404: Not Found", FileType.TEXT),
         ("\u00fc".encode() * START_BYTES, FileType.TEXT),
         ("BM, a text".encode("utf-16"), FileType.TEXT),
-        (b"BM, a text that is no bitmap", FileType.TEXT),
+        (b"BM, a text, not a bitmap", FileType.TEXT),
         (b"", None),
         (bytes(512), None),
         (b"x\0", None),
@@ -110,9 +108,9 @@ def test_what_other_compressors_write(command):
     assert file_type(data.stdout) is FileType[command.upper()]
 
 
-@given(st.sampled_from("nIr."), st.integers(1, 99))
-def test_a_tar_has_none_of_these_types(start, number):
-    tar = archives.tar_bytes([(f"{start}{number}.JPEG", archives.jpeg(1))])
+@pytest.mark.parametrize("start", "nIr.")
+def test_a_tar_has_none_of_these_types(start):
+    tar = archives.tar_bytes([(f"{start}1.JPEG", archives.jpeg(1))])
     assert file_type(tar[:START_BYTES]) is None
 
 

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import pathlib
-import pickle
-import zipfile
 
-import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
 from etils import epath
 
@@ -19,15 +13,14 @@ from imagenet2012_subset import ArchiveError, ManualDirError
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
 from imagenet2012_subset.sources.discovery import (
-    Choice,
     choose_source,
     find_source,
     find_sources,
 )
 from imagenet2012_subset.storage.paths import supported
-from imagenet2012_subset.subset.select import select_training, select_validation
+from imagenet2012_subset.subset.select import select_training
 from tests.shared import archives
-from tests.units.test_file_types import LFS_POINTER, S3_ERROR
+from tests.units.test_file_types import LFS_POINTER, NPZ, PARQUET, S3_ERROR, zipped
 
 TAR = TRAINING.file_name
 IMAGE = "n01440764_1.JPEG"
@@ -55,25 +48,6 @@ def _write(path: epath.Path, content: bytes = b"1") -> None:
     path.write_bytes(content)
 
 
-def _zip(name: str) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr(name, b"x")
-    return stream.getvalue()
-
-
-def _npz() -> bytes:
-    stream = io.BytesIO()
-    np.savez(stream, images=np.zeros((2, 3)))
-    return stream.getvalue()
-
-
-def _parquet() -> bytes:
-    stream = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table({"label": [1, 2]}), stream)
-    return stream.getvalue()
-
-
 # What may be in an archive's place, what it is called, and what to do about it.
 NOT_TARS = {
     "empty": (b"", "is empty", "Register"),
@@ -87,15 +61,15 @@ NOT_TARS = {
         "Run `git lfs pull` in ",
     ),
     "AppleDouble": (APPLE_DOUBLE, "is an AppleDouble file, which macOS", "Register"),
-    "zip": (_zip("a.JPEG"), "is a zip archive, not a tar", "Extract it: unzip -q "),
+    "zip": (zipped("a.JPEG"), "is a zip archive, not a tar", "Extract it: unzip -q "),
     "Kaggle": (
-        _zip("ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_1.JPEG"),
+        zipped("ILSVRC/Data/CLS-LOC/train/n01440764/n01440764_1.JPEG"),
         "is Kaggle's zip archive, not a tar",
         "Extract it: unzip -q ",
     ),
-    "npz": (_npz(), "is an npz file of NumPy arrays, not a tar", "Register"),
+    "npz": (NPZ, "is an npz file of NumPy arrays, not a tar", "Register"),
     "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(900), "is an HDF5 file", "Register"),
-    "Parquet": (_parquet(), "is a Parquet file, not a tar", "data/train-*.parquet"),
+    "Parquet": (PARQUET, "is a Parquet file, not a tar", "data/train-*.parquet"),
     "PNG": (b"\x89PNG\r\n\x1a\n" + bytes(9), "is a PNG image", "Register"),
     "zstd": (b"(\xb5/\xfd" + bytes(9), "is a zstd-compressed file", "zstd -dc "),
     "lz4": (b"\x04\x22\x4d\x18" + bytes(9), "is an lz4-compressed file", "lz4 -dc "),
@@ -183,36 +157,22 @@ def test_everything_that_is_near_is_named(manual_dir):
 
 
 @pytest.mark.parametrize(
-    "name", ["ILSVRC2012_img_train_labels.txt", "notes.txt", "ILSVRC2012_img_train.md5"]
+    ("present", "shown"),
+    [
+        ([], "is empty"),
+        ([VALIDATION.file_name], f"contains {VALIDATION.file_name}"),
+        (["ILSVRC2012_img_train.md5"], "contains ILSVRC2012_img_train.md5"),
+        (["notes.txt"], "contains notes.txt"),
+        ("edcba", "contains a, b, c, d, e"),
+        ("fedcba", "contains a, b, c, d, e, ..."),
+    ],
 )
-def test_a_note_is_not_taken_for_the_archive(manual_dir, name):
-    _write(manual_dir / name, b"n01440764_18.JPEG 0\n")
-    error = _error(manual_dir)
-    assert error.problem == f"does not exist (the directory contains {name})"
-
-
-def test_an_empty_directory(manual_dir):
-    assert _error(manual_dir).problem == "does not exist (the directory is empty)"
-
-
-def test_the_other_archive_is_not_taken_for_this_one(manual_dir):
-    _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
-    error = _error(manual_dir)
-    assert error.problem == (
-        f"does not exist (the directory contains {VALIDATION.file_name})"
-    )
-    assert error.remedy.startswith(TRAINING.how_to_get)
-
-
-@pytest.mark.parametrize(
-    ("present", "shown"), [("edcba", "a, b, c, d, e"), ("fedcba", "a, b, c, d, e, ...")]
-)
-def test_the_first_five_files_are_named(manual_dir, present, shown):
+def test_files_that_are_not_the_archive_are_named(manual_dir, present, shown):
     for name in present:
-        (manual_dir / name).touch()
-    assert _error(manual_dir).problem == (
-        f"does not exist (the directory contains {shown})"
-    )
+        _write(manual_dir / name, VALIDATION_TAR if "tar" in name else b"x 18.JPEG 0\n")
+    error = _error(manual_dir)
+    assert error.problem == f"does not exist (the directory {shown})"
+    assert error.remedy.startswith(TRAINING.how_to_get)
 
 
 def test_a_directory_that_does_not_exist_or_is_a_file(manual_dir):
@@ -246,35 +206,28 @@ def test_an_archive_one_folder_down(manual_dir, folder, original, content):
 
 
 @pytest.mark.parametrize(
-    "folder",
+    ("original", "folder", "file"),
     [
-        "train/train",
-        "ImageNet/train/train",
-        "ILSVRC2012_img_train/ILSVRC2012_img_train",
-        "ILSVRC2012_img_train/train",
+        (TRAINING, "train/train", f"n01440764/{IMAGE}"),
+        (TRAINING, "train/train", "n01440764.tar"),
+        (TRAINING, "ImageNet/train/train", f"n01440764/{IMAGE}"),
+        (TRAINING, "ILSVRC2012_img_train/ILSVRC2012_img_train", f"n01440764/{IMAGE}"),
+        (TRAINING, "ILSVRC2012_img_train/train", f"n01440764/{IMAGE}"),
+        (VALIDATION, "val/val", archives.validation_name(1)),
+        (
+            VALIDATION,
+            "ILSVRC2012_img_val/ILSVRC2012_img_val",
+            archives.validation_name(1),
+        ),
+        (VALIDATION, "data/val/val", archives.validation_name(1)),
     ],
 )
-def test_a_doubled_training_folder(manual_dir, folder):
-    _write(manual_dir / folder / "n01440764" / IMAGE)
-    source = find_source(manual_dir, TRAINING)
-    assert source.path == manual_dir / folder
-    assert len(select_training(source, [IMAGE])) == 1
-
-
-@pytest.mark.parametrize(
-    "folder", ["val/val", "ILSVRC2012_img_val/ILSVRC2012_img_val", "data/val/val"]
-)
-def test_a_doubled_validation_folder(manual_dir, folder):
-    _write(manual_dir / folder / archives.validation_name(1))
-    source = find_source(manual_dir, VALIDATION)
-    assert source.path == manual_dir / folder
-    assert len(select_validation(source, 1)) == 1
-
-
-def test_synset_tars_in_a_doubled_folder(manual_dir):
+def test_a_doubled_folder(manual_dir, original, folder, file):
     tar = archives.tar_bytes([(IMAGE, b"1")])
-    _write(manual_dir / "train" / "train" / "n01440764.tar", tar)
-    assert find_source(manual_dir, TRAINING).path == manual_dir / "train" / "train"
+    _write(manual_dir / folder / file, tar if file.endswith(".tar") else b"1")
+    source = find_source(manual_dir, original)
+    assert source.path == manual_dir / folder
+    assert len(source.listing().names) == 1
 
 
 def test_manual_dir_is_the_training_folder(manual_dir):
@@ -413,17 +366,6 @@ def test_the_chosen_forms_are_reported_in_a_line(manual_dir):
     (line,) = lines
     assert line.startswith(f"Takes training images from {manual_dir / TAR} (")
     assert f", validation images from {manual_dir / VALIDATION.file_name} (" in line
-    assert len(find_sources(manual_dir).training.listing().names) == 1
-    assert all(isinstance(choice, Choice) for choice in sources.choices)
-
-
-def test_sources_of_any_form_can_be_pickled(manual_dir):
-    _write(manual_dir / "train" / "n01440764" / IMAGE, archives.jpeg(1))
-    _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
-    for source in find_sources(manual_dir)[:2]:
-        entries = source.look_up([IMAGE, archives.validation_name(1)])
-        again = pickle.loads(pickle.dumps(source))
-        assert list(again.read_images(entries)) == list(source.read_images(entries))
 
 
 @pytest.mark.parametrize(
@@ -440,16 +382,3 @@ def test_sources_of_any_form_can_be_pickled(manual_dir):
 )
 def test_supported_locations(given, path):
     assert supported(given) == path
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        *["https://host/data", "http://host", "HTTPS://host/data", "ftp://host/data"],
-        "file://host/data",
-        pathlib.PurePosixPath("https://host/data"),
-    ],
-)
-def test_a_url_that_cannot_be_read(url):
-    with pytest.raises(ManualDirError, match="URL, which cannot be read"):
-        supported(url)

@@ -160,46 +160,6 @@ def _problem(source: ImageFolders, *wanted: str) -> tuple[str, str]:
     return os.path.relpath(caught.value.path, folder), caught.value.problem
 
 
-@pytest.mark.parametrize("original", [TRAINING, VALIDATION])
-def test_an_image_of_size_zero_is_an_error(make, original):
-    name = IMAGE if original == TRAINING else VALIDATION_IMAGE
-    tree = make({f"n01440764/{name}": b""}, original)
-    assert _problem(tree, name) == (f"n01440764/{name}", "is empty")
-    # One that is not requested does no harm.
-    assert not len(tree.look_up([]))
-
-
-def test_what_cannot_be_an_image_is_an_error(make):
-    tree = make({"n01440764/x": b""})
-    image = pathlib.Path(tree.path) / "n01440764" / IMAGE
-    where = f"n01440764/{IMAGE}"
-    os.mkfifo(image)
-    assert _problem(tree, IMAGE) == (where, "is a FIFO, not an image")
-    image.unlink()
-    image.mkdir()
-    assert _problem(tree, IMAGE) == (where, "is a directory, not an image")
-    assert _problem(make({})) == (where, "is a directory, not an image")
-    image.rmdir()
-    image.symlink_to(IMAGE)
-    reason = "(Too many levels of symbolic links)"
-    assert _problem(tree, IMAGE) == (where, f"cannot be looked up {reason}")
-    image.unlink()
-    image.symlink_to("nowhere")
-    assert _problem(make({})) == (where, "is a broken link to nowhere")
-    image.unlink()
-    (image.parent / "n01443537").symlink_to("nowhere")
-    assert _problem(make({}))[1] == "is a broken link to nowhere"
-
-
-def test_a_link_to_a_folder_above_is_an_error(make):
-    tree = make({"n01440764/x": b""})
-    (pathlib.Path(tree.path) / "n01443537").symlink_to(".")
-    assert _problem(tree) == (
-        "n01443537",
-        "is a link to the folder that contains it, or to one above",
-    )
-
-
 @pytest.mark.parametrize(
     ("path", "problem"),
     [

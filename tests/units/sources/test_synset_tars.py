@@ -70,35 +70,6 @@ def _problem(folder: epath.Path) -> tuple[str, str]:
     return os.path.relpath(caught.value.path, folder), caught.value.problem
 
 
-def test_a_tar_that_cannot_be_read_is_an_error_that_names_it(folder):
-    tar = f"{WNIDS[1]}.tar"
-    path = os.path.join(folder, tar)
-    content = (folder / tar).read_bytes()
-    for cut, problem in (
-        (b"", "is empty"),
-        (content[:514], f"is cut off or damaged: {WNIDS[1]}_3.JPEG takes 8 bytes"),
-        (b"\1" * 600, "has no valid tar header at byte 0 of 600"),
-        (b"x" * 600, "is a text file, not a tar"),
-    ):
-        with open(path, "wb") as output:
-            output.write(cut)
-        assert _problem(folder)[0] == tar
-        assert _problem(folder)[1].startswith(problem)
-    os.unlink(path)
-    os.mkdir(path)
-    assert _problem(folder) == (tar, "is a directory, not a tar")
-    os.rmdir(path)
-    os.symlink("gone", path)
-    assert _problem(folder) == (tar, "is a broken link to gone")
-    os.unlink(path)
-    os.symlink(tar, path)
-    assert _problem(folder) == (tar, f"is a broken link to {tar}")
-    os.unlink(path)
-    assert decoded(_open(folder).index.entries.names) == [
-        name for name in IMAGES if name[:9] != WNIDS[1]
-    ]
-
-
 def test_a_tar_that_cannot_be_looked_up_is_an_error(folder, monkeypatch):
     denied = PermissionError(13, "Permission denied")
     monkeypatch.setattr(synset_tars, "statuses", lambda paths: [denied] * len(paths))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import pathlib
 import pickle
@@ -143,39 +142,6 @@ def test_a_member_that_reaches_past_its_inner_tar_is_an_error():
         _indexed(data)
 
 
-@settings(deadline=None, max_examples=100)
-@given(nested_tars(), st.data())
-def test_a_cut_gives_an_error_or_the_images_before_it(made, draw):
-    images, data, _ = made
-    length = draw.draw(st.integers(0, len(data)))
-    found = right_or_an_error(data[:length], _indexed)
-    if found is not None:
-        complete = [(e.name, e.data) for e in images]
-        assert all(image in complete for image in _named_bytes(found, data[:length]))
-
-
-@settings(deadline=None, max_examples=100)
-@given(
-    nested_tars(),
-    st.lists(
-        st.tuples(st.integers(0, 1 << 20), st.binary(min_size=1, max_size=24)),
-        min_size=1,
-        max_size=8,
-    ),
-)
-def test_overwritten_bytes_give_images_inside_the_archive_or_an_error(made, changes):
-    damaged = bytearray(made[1])
-    for place, overwrite in changes:
-        at = place % len(damaged)
-        damaged[at : at + len(overwrite)] = overwrite
-    found = right_or_an_error(bytes(damaged), _indexed)
-    if found is not None:
-        entries = found.entries
-        assert np.all(entries.sizes >= 0)
-        assert np.all(entries.offsets >= BLOCK)
-        assert np.all(entries.offsets + entries.sizes <= len(damaged))
-
-
 @quickly
 @given(st.binary(max_size=2000) | st.binary(min_size=BLOCK, max_size=BLOCK))
 def test_random_bytes_give_an_error_or_nothing(data):
@@ -190,14 +156,6 @@ def _remarks(data: bytes) -> str:
     return "; ".join(_indexed(data).remarks)
 
 
-def test_links_are_counted():
-    members = [Entry("n01440764_1.JPEG", b"x")]
-    members += [Entry(f"n01440764_{n}.JPEG", type=tarfile.SYMTYPE) for n in (2, 3)]
-    assert _remarks(make_tar(members, tarfile.GNU_FORMAT)).startswith(
-        "2 members are links without an image"
-    )
-
-
 PADDING = tar_archive._MAX_PADDING
 FLAT = archives.tar_bytes([("n01440764_1.JPEG", b"x")])[: 2 * BLOCK]
 
@@ -209,28 +167,30 @@ FLAT = archives.tar_bytes([("n01440764_1.JPEG", b"x")])[: 2 * BLOCK]
         (bytes(10 * BLOCK) + FLAT, ""),  # Padding is not looked at.
         (
             bytes(PADDING + BLOCK),
-            f"the archive ends at byte 1,024, and only zeros follow up to byte "
-            f"{PADDING + 3 * BLOCK:,}",
+            f"and only zeros follow up to byte {PADDING + 3 * BLOCK:,}: download tools "
+            "reserve space before they write, so the download may not be finished",
         ),
         (
             bytes(BLOCK) + FLAT + bytes(PADDING),
-            "the archive ends at byte 1,024, but a second archive follows at byte 1,5",
+            "but a second archive follows at byte 1,536 (cat does not join tars: use "
+            "tar --concatenate, or download the original)",
         ),
         (
             bytes(PADDING - BLOCK) + FLAT,
-            f"the archive ends at byte 1,024, but a second archive follows at byte "
-            f"{PADDING + BLOCK:,}",
+            f"but a second archive follows at byte {PADDING + BLOCK:,} (cat does not "
+            "join tars: use tar --concatenate, or download the original)",
         ),
         (
             bytes(PADDING) + b"x" * 100 * BLOCK + bytes(PADDING),
-            "the archive ends at byte 1,024, but other data follows at byte ",
+            f"but other data follows at byte {PADDING + 2 * BLOCK:,}: a part in "
+            "between may not have been downloaded",
         ),
     ],
 )
 def test_what_follows_the_end_is_reported(after, remark):
-    found = _remarks(FLAT + after)
-    assert found.startswith(remark)
-    assert bool(found) == bool(remark)
+    assert _remarks(FLAT + after) == (
+        remark and f"the archive ends at byte 1,024, {remark}"
+    )
 
 
 def test_the_description_has_the_size_and_the_remarks(tmp_path):
@@ -243,15 +203,10 @@ def test_the_description_has_the_size_and_the_remarks(tmp_path):
     assert _archive(tmp_path).describe() == source.describe()  # From the saved index.
 
 
-@pytest.mark.parametrize("appended", ["n01440764", "n99999999", ""])
+@pytest.mark.parametrize("appended", ["n01440764", "n99999999"])
 def test_a_wrong_wnid_appended_to_a_name_is_an_error(appended):
-    name = f"n01443537_1{appended and '_'}{appended}.JPEG"
-    data = archives.tar_bytes([(name, b"x")])
-    if not appended:
-        assert len(_indexed(data).entries) == 1
-        return
     with pytest.raises(ArchiveError) as caught:
-        _indexed(data)
+        _indexed(archives.tar_bytes([(f"n01443537_1_{appended}.JPEG", b"x")]))
     assert caught.value.problem == (
         f"contains n01443537_1.JPEG with {appended} appended to its name, but the "
         "image belongs to n01443537"
@@ -304,54 +259,41 @@ def test_sha256_is_that_of_the_archive(tmp_path, monkeypatch):
 
 
 def _forge_seals(folder: pathlib.Path, saved: dict[str, np.ndarray]) -> None:
-    """Makes the names belong to the headers, whatever these say."""
+    """Computes the seals anew, so that they fit the names and headers."""
     data = (folder / VALIDATION.file_name).read_bytes()
     for i, name in enumerate(saved["names"].tolist()):
         end = int(saved["offsets"][i])
         saved["seals"][i] = seal(name, zlib.crc32(data[end - BLOCK : end]))
 
 
-def _exchange_names(saved: dict[str, np.ndarray]) -> None:
-    saved["names"] = np.roll(saved["names"], 1)
-
-
-def _exchange_places(saved: dict[str, np.ndarray]) -> None:
-    for name in ("offsets", "sizes"):
-        saved[name] = np.roll(saved[name], 1)
-
-
-def _shorten(saved: dict[str, np.ndarray]) -> None:
-    saved["sizes"] -= 1
-
-
-def _lengthen(saved: dict[str, np.ndarray]) -> None:
-    saved["sizes"] += 1
-
-
-def _move_into_the_image(saved: dict[str, np.ndarray]) -> None:
-    saved["offsets"][0] += BLOCK
-    saved["sizes"][0] -= BLOCK
-
-
-def _leave_no_room_for_a_header(saved: dict[str, np.ndarray]) -> None:
-    saved["offsets"][0] = BLOCK - 1
+# Each gives new columns of an index.
+WRONG = {
+    "names exchanged": lambda names, offsets, sizes: (
+        np.roll(names, 1),
+        offsets,
+        sizes,
+    ),
+    "places exchanged": lambda names, *rest: (names, *(np.roll(c, 1) for c in rest)),
+    "too short": lambda names, offsets, sizes: (names, offsets, sizes - 1),
+    "too long": lambda names, offsets, sizes: (names, offsets, sizes + 1),
+    "inside the image": lambda names, offsets, sizes: (
+        names,
+        offsets + BLOCK,
+        sizes - BLOCK,
+    ),
+    "no room for a header": lambda names, offsets, sizes: (
+        names,
+        offsets * 0 + BLOCK - 1,
+        sizes,
+    ),
+}
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("forged", [False, True])
-@pytest.mark.parametrize(
-    "change",
-    [
-        _exchange_names,
-        _exchange_places,
-        _shorten,
-        _lengthen,
-        _move_into_the_image,
-        _leave_no_room_for_a_header,
-    ],
-)
+@pytest.mark.parametrize("wrong", WRONG)
 def test_an_index_that_is_wrong_is_an_error_that_names_it(
-    tmp_path, form, change, forged
+    tmp_path, form, wrong, forged
 ):
     tar_format, prefix = FORMS[form]
     files = [(prefix + name, data) for name, data in IMAGES.items()]
@@ -359,7 +301,8 @@ def test_an_index_that_is_wrong_is_an_error_that_names_it(
     (cached,) = (tmp_path / "cache").iterdir()
     with np.load(cached) as arrays:
         saved = dict(arrays)
-    change(saved)
+    columns = ("names", "offsets", "sizes")
+    saved |= zip(columns, WRONG[wrong](*(saved[c] for c in columns)), strict=True)
     if forged:
         _forge_seals(tmp_path, saved)
     np.savez(cached, **saved)
@@ -372,33 +315,25 @@ def test_an_index_that_is_wrong_is_an_error_that_names_it(
     assert _read(_archive(tmp_path)) == IMAGES
 
 
-def _changed_header(data: bytes) -> bytes:
-    changed = bytearray(data)
+def _of_user(uid: int, step: int = 1) -> bytes:
+    images = [*IMAGES.items()][::step]
+    members = [Entry(name, data, uid=uid) for name, data in images]
+    return make_tar(members, tarfile.GNU_FORMAT)
+
+
+def _changed_header() -> bytes:
+    changed = bytearray(_of_user(1))
     changed[110] ^= 1  # Of the user's number.
     return bytes(changed)
 
 
-def _of_age(mtime: int) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for name, data in IMAGES.items():
-            member = tarfile.TarInfo(name)
-            member.size, member.mtime = len(data), mtime
-            tar.addfile(member, io.BytesIO(data))
-    return stream.getvalue()
-
-
 @pytest.mark.parametrize(
     "after",
-    [
-        _changed_header(_of_age(1)),
-        _of_age(2),
-        archives.tar_bytes([*IMAGES.items()][::-1]),
-    ],
+    [_changed_header(), _of_user(2), _of_user(1, -1)],
     ids=["a changed header", "another image of that name", "another order"],
 )
 def test_an_archive_that_changes_while_it_is_read_is_an_error(tmp_path, after):
-    source = _archive(tmp_path, _of_age(1))
+    source = _archive(tmp_path, _of_user(1))
     entries = source.index.entries
     images = source.read_images(entries)
     with open(source.path, "r+b") as output:
