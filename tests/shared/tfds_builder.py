@@ -9,10 +9,22 @@ from unittest import mock
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core import registered
 
+from imagenet2012_subset.imagenet.names import wnids_file
+
 with registered.skip_registration():
     from tensorflow_datasets.datasets.imagenet2012 import imagenet2012_dataset_builder
     from tensorflow_datasets.datasets.imagenet2012_subset import (
         imagenet2012_subset_dataset_builder,
+    )
+
+
+def features_of_the_dataset() -> tfds.features.FeaturesDict:
+    return tfds.features.FeaturesDict(
+        {
+            "file_name": tfds.features.Text(),
+            "image": tfds.features.Image(),
+            "label": tfds.features.ClassLabel(names_file=wnids_file()),
+        }
     )
 
 

@@ -1,7 +1,9 @@
+"""The process that converts images, and what happens when it ends."""
+
 from __future__ import annotations
 
+import concurrent.futures
 import multiprocessing
-import threading
 import time
 
 import pytest
@@ -28,20 +30,12 @@ def idle_converter(monkeypatch):
 def test_one_process_serves_several_images_and_threads(idle_converter):
     expected = cmyk_to_rgb_jpeg(PHOTO)
     process = idle_converter._process
-    results: list[bytes] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(cmyk_to_rgb_jpeg(PHOTO)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert results == [expected] * 4
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(cmyk_to_rgb_jpeg, [PHOTO] * 4)] == [expected] * 4
     assert idle_converter._process is process
 
 
-def test_goes_on_after_an_image_that_cannot_be_converted(idle_converter):
+def test_continues_after_an_image_that_cannot_be_converted(idle_converter):
     with pytest.raises(ConversionError):
         cmyk_to_rgb_jpeg(b"no image")
     assert cmyk_to_rgb_jpeg(PHOTO).startswith(b"\xff\xd8\xff")

@@ -47,25 +47,14 @@ def jpegs(draw: st.DrawFn) -> bytes:
 
 
 @settings(deadline=None)
-@given(jpegs(), st.binary(max_size=40))
-def test_a_jpeg_has_no_defect_whatever_follows_it(data, rest):
+@given(jpegs(), st.binary(max_size=40), st.data())
+def test_a_jpeg_is_defective_if_it_is_cut_off_anywhere(data, rest, draw):
     assert jpeg.defect(NAME, data) is None
     assert jpeg.defect(NAME, data + rest) is None
-
-
-@settings(deadline=None)
-@given(jpegs(), st.data())
-def test_a_jpeg_cut_off_anywhere_is_defective(data, draw):
     length = draw.draw(st.integers(0, len(data) - 2))
     assert jpeg.defect(NAME, data[:length]) is not None
-
-
-@settings(deadline=None)
-@given(jpegs(), st.data())
-def test_a_jpeg_that_ends_in_zeros_as_a_broken_download_does_is_defective(data, draw):
-    length = draw.draw(st.integers(1, len(data) - 2))
-    zeros = bytes(len(data) - length)
-    assert jpeg.defect(NAME, data[:length] + zeros) is not None
+    # A download that was interrupted may have zeros up to the full length.
+    assert jpeg.defect(NAME, data[:length].ljust(len(data), b"\0")) is not None
 
 
 @pytest.mark.parametrize(
@@ -85,13 +74,6 @@ def test_a_jpeg_that_ends_with_the_header_of_its_scan_is_cut_off():
     start = b"\xff\xd8\xff\xda\x00\x02"
     assert jpeg.defect(NAME, start).startswith("is cut off")
     assert jpeg.defect(NAME, start[:-1]) == "is a JPEG without image data"
-
-
-def test_an_end_marker_in_a_thumbnail_does_not_end_the_image():
-    data = archives.encode(_pixels(1, 60, 40), exif=_exif_with_thumbnail())
-    in_pixels = data.rindex(b"\xff\xda") + 40
-    assert b"\xff\xd9" in data[:in_pixels]
-    assert jpeg.defect(NAME, data[:in_pixels]) is not None
 
 
 @pytest.mark.parametrize("name", [NAME, CMYK[0], PNG])
@@ -143,18 +125,8 @@ def test_other_bytes_are_described(data, problem):
     assert jpeg.defect(NAME, data) == problem
 
 
-@settings(deadline=None)
-@given(
-    st.sampled_from([NAME, CMYK[0], PNG]),
-    st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM"]),
-    st.binary(min_size=1, max_size=200),
-)
-def test_bytes_that_are_no_image_are_defective(name, start, rest):
-    assert jpeg.defect(name, start + rest) is not None
-
-
 @pytest.mark.parametrize("name", [CMYK[0], PNG])
-def test_what_cannot_be_converted_is_defective_however_it_looks(name):
+def test_an_image_that_cannot_be_converted_is_defective(name):
     skeleton = b"\xff\xd8\xff\xda\x00\x02no pixels\xff\xd9"
     assert jpeg.defect(name, skeleton).startswith("cannot be converted to an RGB JPEG")
 
@@ -180,29 +152,16 @@ def test_damage_gives_a_reason_or_nothing_but_never_an_exception(data, changes):
             assert b"\xff\xd9" in damaged or not damaged.startswith(b"\xff\xd8")
 
 
-@pytest.mark.parametrize("name", [CMYK[0], PNG])
 @pytest.mark.parametrize(
-    ("image_format", "mode"),
-    [
-        ("JPEG", "RGB"),
-        ("JPEG", "L"),
-        ("JPEG", "CMYK"),
-        ("PNG", "RGB"),
-        ("PNG", "RGBA"),
-        ("PNG", "L"),
-        ("GIF", "L"),
-        ("BMP", "RGB"),
-    ],
+    ("name", "image_format", "mode"),
+    [(name, "JPEG", mode) for name in (CMYK[0], PNG) for mode in ("RGB", "L", "CMYK")]
+    + [(PNG, "PNG", mode) for mode in ("RGB", "RGBA", "L")],
 )
 def test_conversion_gives_the_same_as_tfds(name, image_format, mode):
     data = archives.encode(_pixels(5, 40, 30).convert(mode), image_format)
     in_tfds = (
         tfds.core.utils.png_to_jpeg if name == PNG else tfds.core.utils.jpeg_cmyk_to_rgb
     )
-    if image_format != "JPEG" and (name, image_format) != (PNG, "PNG"):
-        what = f"is a {image_format} image, not a JPEG"
-        assert jpeg.defect(name, data) == what
-        return
     try:
         expected = bytes(in_tfds(data))
     except Exception:
@@ -214,19 +173,10 @@ def test_conversion_gives_the_same_as_tfds(name, image_format, mode):
         assert jpeg.to_rgb_jpeg(name, data) == expected
 
 
-@settings(deadline=None)
-@given(st.from_regex(r"(n\d{8}_\d{1,5}|ILSVRC2012_val_\d{8})\.JPEG", fullmatch=True))
-def test_all_other_images_stay_as_they_are(name):
-    if not jpeg.is_converted(name):
-        data = archives.encode(_pixels(5, 4, 3).convert("CMYK"))
+def test_all_other_images_stay_as_they_are():
+    data = archives.encode(_pixels(5, 4, 3).convert("CMYK"))
+    for name in (NAME, archives.validation_name(1)):
         assert jpeg.to_rgb_jpeg(name, data) == data
-
-
-def test_known_exceptions_are_the_23_of_imagenet():
-    assert len(jpeg.CMYK_IMAGES) == 22
-    assert {"n13037406_4650.JPEG", "n01739381_1309.JPEG"} < jpeg.CMYK_IMAGES
-    assert jpeg.is_converted(PNG)
-    assert not jpeg.is_converted(NAME)
 
 
 def test_real_photos_have_no_defect_until_they_are_cut_off(real_data):

@@ -1,3 +1,5 @@
+"""The length of a record, computed from the wire format, is that of TFDS's record."""
+
 from __future__ import annotations
 
 import pytest
@@ -7,6 +9,7 @@ from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.plan.record_size import RecordSerializer, record_size
+from tests.shared.tfds_builder import features_of_the_dataset
 
 # Where a length takes one more byte, at each level of the record.
 EDGES = [0, 1, 127, 128, 16_383, 16_384, 2**21 - 1, 2**21]
@@ -21,13 +24,7 @@ labels = st.integers(0, 999) | st.sampled_from([0, 127, 128, 999])
 
 @pytest.fixture(scope="module")
 def features() -> tfds.features.FeaturesDict:
-    return tfds.features.FeaturesDict(
-        {
-            "file_name": tfds.features.Text(),
-            "image": tfds.features.Image(),
-            "label": tfds.features.ClassLabel(names_file=names.wnids_file()),
-        }
-    )
+    return features_of_the_dataset()
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +39,14 @@ def _example(name: str, label: int, image: bytes) -> dict[str, object]:
 @settings(deadline=None)
 @example(name="", label=0, size=0)
 @given(file_names, labels, st.integers(0, 300_000) | near_edges)
-def test_length_is_known_without_the_image(serializer, name, label, size):
+def test_the_length_follows_from_name_label_and_size(serializer, name, label, size):
     record = serializer.serialize(_example(name, label, bytes(size)))
     assert record_size(name, label, size) == len(record)
 
 
 @pytest.mark.parametrize("edge", EDGES[1:])
 @pytest.mark.parametrize("label", [0, 127, 128, 999])
-def test_length_is_known_on_both_sides_of_each_step(serializer, edge, label):
+def test_the_length_is_right_on_both_sides_of_each_step(serializer, edge, label):
     # The levels around the image add a few bytes each, so some step lies below.
     for size in range(max(0, edge - 60), edge + 2, 1 if edge < 2**20 else 7):
         record = serializer.serialize(_example("n01440764_1.JPEG", label, bytes(size)))
