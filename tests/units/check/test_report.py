@@ -16,11 +16,6 @@ def reported(problems: Problems) -> list[Finding]:
     return report.findings
 
 
-def test_no_problems():
-    facts = {"records": 12_345}
-    assert reported(Problems()) == [Finding(True, "train", "all are right", facts)]
-
-
 @pytest.mark.parametrize(
     ("names", "shown"),
     [
@@ -44,6 +39,8 @@ def test_text_shows_three_problems_of_a_kind_and_facts_list_all(names, shown):
 
 
 def test_each_kind_has_a_finding_with_its_remedy():
+    facts = {"records": 12_345}
+    assert reported(Problems()) == [Finding(True, "train", "all are right", facts)]
     problems = Problems()
     problems.add("images missing", "a", "Look for it")
     problems.add("wrong labels", "b is c")

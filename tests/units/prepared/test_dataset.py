@@ -19,23 +19,20 @@ from tests.shared import tfds_builder
 _FORMATS = ("tfrecord", "array_record", "parquet")
 
 
-@pytest.fixture(scope="module")
-def datasets() -> dict[str, pathlib.Path]:
-    """One dataset in each format, filled by `dataset_in`."""
-    return {}
+_built: dict[str, pathlib.Path] = {}  # One dataset in each format, for all tests.
 
 
 @pytest.fixture
-def dataset_in(datasets, build, tmp_path, tmp_path_factory):
+def dataset_in(build, tmp_path, tmp_path_factory):
     """Returns a copy of the small dataset in a format."""
 
     def copy(file_format: str = "tfrecord") -> epath.Path:
-        if file_format not in datasets:
+        if file_format not in _built:
             data_dir = tmp_path_factory.mktemp("data")
-            built = build(data_dir=data_dir, file_format=file_format, num_shards=2)
-            datasets[file_format] = pathlib.Path(built.data_path)
+            builder = build(data_dir=data_dir, file_format=file_format, num_shards=2)
+            _built[file_format] = pathlib.Path(builder.data_path)
         folder = tmp_path / file_format / "5.0.0"
-        shutil.copytree(datasets[file_format], folder)
+        shutil.copytree(_built[file_format], folder)
         return epath.Path(folder)
 
     return copy
@@ -81,36 +78,39 @@ def test_a_missing_shard(dataset_in, file_format):
     assert error.problem == "does not exist (1 other shard too)"
 
 
-@pytest.mark.parametrize("kept", [0, 1, 65_535])
-def test_an_array_record_that_is_cut_off(dataset_in, kept):
-    dataset = open_dataset(dataset_in("array_record"))
+@pytest.mark.parametrize(
+    ("file_format", "kept", "problem"),
+    [
+        ("array_record", 0, "is empty"),
+        ("array_record", 1, "is cut off"),
+        ("array_record", 65_535, "is cut off"),
+        ("tfrecord", 0, "is empty"),
+    ],
+)
+def test_a_shard_that_is_cut_off(dataset_in, file_format, kept, problem):
+    dataset = open_dataset(dataset_in(file_format))
     path = dataset.shard_paths("train")[1]
     os.truncate(path, kept)
     error = _incomplete(dataset)
     assert error.path == str(path)
-    assert "is cut off" in error.problem if kept else error.problem == "is empty"
+    assert problem in error.problem
 
 
 @pytest.mark.parametrize("kept", [1, -1])
-def test_a_tfrecord_that_is_cut_off(dataset_in, kept):
+def test_a_tfrecord_shard_that_is_cut_off(dataset_in, kept):
+    """Only the number of bytes of the whole split is known."""
     dataset = open_dataset(dataset_in())
-    path = dataset.shard_paths("train")[1]
-    whole = sum(path.stat().length for path in dataset.shard_paths("train"))
-    path.write_bytes(path.read_bytes()[:kept])
-    left = sum(path.stat().length for path in dataset.shard_paths("train"))
+    other, path = dataset.shard_paths("train")
+    shard = path.read_bytes()
+    cut = shard[:kept]
+    path.write_bytes(cut)
+    num_bytes = other.stat().length
     error = _incomplete(dataset)
     assert error.path == str(dataset.folder)
     assert error.problem.startswith(
-        f"has {left:,} bytes in its train shards, but should have {whole:,} (python"
+        f"has {num_bytes + len(cut):,} bytes in its train shards, but should have "
+        f"{num_bytes + len(shard):,} (python"
     )
-
-
-def test_an_empty_tfrecord(dataset_in):
-    dataset = open_dataset(dataset_in())
-    path = dataset.shard_paths("train")[1]
-    os.truncate(path, 0)
-    error = _incomplete(dataset)
-    assert (error.path, error.problem) == (str(path), "is empty")
 
 
 def test_only_the_requested_format_is_looked_at(dataset_in):
@@ -132,23 +132,6 @@ def test_a_shard_of_a_user_without_a_name(dataset_in, monkeypatch):
 
     monkeypatch.setattr("pwd.getpwuid", unknown)
     open_dataset(dataset_in()).ensure_complete()
-
-
-def test_a_shard_that_cannot_be_looked_up(dataset_in, monkeypatch):
-    dataset = open_dataset(dataset_in())
-    stat = os.stat
-
-    def denied(path, *args, **kwargs):
-        if str(path).endswith("00001-of-00002"):
-            raise PermissionError(errno.EACCES, "Permission denied")
-        return stat(path, *args, **kwargs)
-
-    monkeypatch.setattr(os, "stat", denied)
-    with pytest.raises(
-        WriteError, match=r"cannot be read \(Permission denied\)"
-    ) as one:
-        dataset.ensure_complete()
-    assert "elete" not in one.value.remedy
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b'{"splits": 1}'])
@@ -192,13 +175,16 @@ def test_a_file_that_cannot_be_read(dataset_in, monkeypatch, name, code):
     assert "may be sound" in raised.value.remedy
 
 
-def test_another_version_than_that_of_the_directory(dataset_in):
+def test_a_directory_that_is_not_the_dataset(dataset_in):
     folder = dataset_in()
     other = folder.rename(folder.parent / "5.0.1")
-    with pytest.raises(
-        WriteError, match=r"version 5\.0\.0 in the directory of 5\.0\.1"
-    ):
+    with pytest.raises(WriteError, match=r"version 5\.0\.0 in the directory of 5\.0\."):
         open_dataset(other)
+    with pytest.raises(WriteError, match="does not exist"):
+        open_dataset(folder)
+    folder.mkdir()
+    with pytest.raises(WriteError, match=r"it has no dataset_info\.json"):
+        open_dataset(folder)
 
 
 def test_other_labels(dataset_in):
@@ -209,7 +195,7 @@ def test_other_labels(dataset_in):
     assert one.value.path == str(path)
 
 
-def test_metadata(dataset_in):
+def test_a_dataset_may_have_no_metadata(dataset_in):
     folder = dataset_in()
     (folder / "metadata.json").write_text("[1]")
     assert open_dataset(folder).metadata == {}
@@ -220,8 +206,18 @@ def test_metadata(dataset_in):
         open_dataset(folder)
 
 
-def test_a_directory_that_is_not_a_dataset(tmp_path):
-    with pytest.raises(WriteError, match=r"it has no dataset_info\.json"):
-        open_dataset(epath.Path(tmp_path))
-    with pytest.raises(WriteError, match="does not exist"):
-        open_dataset(epath.Path(tmp_path / "missing"))
+def test_a_shard_that_cannot_be_looked_up(dataset_in, monkeypatch):
+    dataset = open_dataset(dataset_in())
+    stat = os.stat
+
+    def denied(path, *args, **kwargs):
+        if str(path).endswith("00001-of-00002"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return stat(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", denied)
+    with pytest.raises(
+        WriteError, match=r"cannot be read \(Permission denied\)"
+    ) as one:
+        dataset.ensure_complete()
+    assert "elete" not in one.value.remedy

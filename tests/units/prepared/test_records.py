@@ -29,16 +29,6 @@ def test_all_records_in_order(build, small_data, file_format):
     )
 
 
-def test_one_of_two_formats(build):
-    build(file_format="array_record")
-    dataset = open_dataset(build(file_format="tfrecord").data_path)
-    first, second = (
-        list(read_shard(dataset, "train", 0, file_format))
-        for file_format in dataset.formats
-    )
-    assert first == second
-
-
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
 def test_a_shard_that_is_damaged(build, file_format):
     dataset = open_dataset(build(file_format=file_format).data_path)

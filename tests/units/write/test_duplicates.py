@@ -29,7 +29,7 @@ def _different(number: int, size: int = 8) -> list[bytes]:
     ("copies", "num_images"),
     [
         ([b"the same"] * 2, 2),  # One pair, in a small split.
-        ([b"the same"] * 1, 300),
+        ([b"the same"] * 1, 1000),
         ([b"the same"] * 3, 300),
         ([b"a", b"a", b"b", b"b", b"c", b"c"], 600),
         ([b"%d" % (number % 25) for number in range(100)], 500),  # A test archive.
@@ -58,10 +58,6 @@ def test_more_than_one_percent_is_refused(copies, num_images):
     expected = f"{len(copies)} of {num_images} train images share their bytes"
     assert expected in caught.value.problem
     assert "for example 0.JPEG, " in caught.value.problem
-
-
-def test_equal_lengths_are_not_equal_bytes():
-    _added(_different(1000, 100)).finish()
 
 
 def test_three_copies_are_logged_and_pairs_are_not(caplog):
