@@ -1,4 +1,6 @@
-"""The `tfds build` command in its three forms, and with one's own subset."""
+"""The `tfds build` command in its three forms, and with a custom subset."""
+
+from __future__ import annotations
 
 import json
 import os
@@ -23,17 +25,21 @@ _CONFIG = json.dumps(
 )
 
 
-def _tfds_build(*arguments, cwd, check=True):
+def _tfds_build(*arguments, cwd="/", check=True, checkout=_PACKAGE.parent):
     command = [sys.executable, "-m", "tensorflow_datasets.scripts.cli.main", "build"]
-    environment = {**os.environ, "PYTHONPATH": str(_PACKAGE.parent)}
     return subprocess.run(
         [*command, *map(str, arguments)],
         cwd=cwd,
         check=check,
-        env=environment,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
         capture_output=True,
         text=True,
     )
+
+
+def _of_dummy_data(data_dir):
+    arguments = ["--config", _CONFIG, "--data_dir", data_dir]
+    return [*arguments, "--manual_dir", DUMMY_DATA]
 
 
 @pytest.mark.parametrize(
@@ -46,16 +52,7 @@ def _tfds_build(*arguments, cwd, check=True):
     ids=["inside the folder", "by folder", "by name"],
 )
 def test_build(tmp_path, arguments, cwd):
-    _tfds_build(
-        *arguments,
-        "--config",
-        _CONFIG,
-        "--data_dir",
-        tmp_path,
-        "--manual_dir",
-        DUMMY_DATA,
-        cwd=cwd,
-    )
+    _tfds_build(*arguments, *_of_dummy_data(tmp_path), cwd=cwd)
     folder = tmp_path / "imagenet2012_subset" / "dummy" / "5.0.0"
     info = json.loads((folder / "dataset_info.json").read_text())
     assert info["moduleName"].startswith("imagenet2012_subset.")
@@ -66,28 +63,26 @@ def test_build(tmp_path, arguments, cwd):
 
 
 def test_fail_if_exists_and_overwrite(tmp_path):
-    arguments = [_PACKAGE, "--config", _CONFIG, "--data_dir", tmp_path]
-    arguments += ["--manual_dir", DUMMY_DATA]
-    _tfds_build(*arguments, cwd="/")
-    failed = _tfds_build(*arguments, "--fail_if_exists", cwd="/", check=False)
+    arguments = [_PACKAGE, *_of_dummy_data(tmp_path)]
+    _tfds_build(*arguments)
+    failed = _tfds_build(*arguments, "--fail_if_exists", check=False)
     assert failed.returncode
     assert "already exists" in failed.stderr
-    _tfds_build(*arguments, "--overwrite", "--num_shards", "2", cwd="/")
+    _tfds_build(*arguments, "--overwrite", "--num_shards", "2")
     folder = tmp_path / "imagenet2012_subset" / "dummy" / "5.0.0"
     assert len(list(folder.glob("*train*"))) == 2
 
 
 def test_an_error_says_what_to_do(tmp_path):
     (tmp_path / "unrelated.txt").touch()
-    failed = _tfds_build(
-        _PACKAGE, "--manual_dir", tmp_path, "--data_dir", tmp_path, cwd="/", check=False
-    )
+    arguments = [_PACKAGE, "--manual_dir", tmp_path, "--data_dir", tmp_path]
+    failed = _tfds_build(*arguments, check=False)
     assert failed.returncode
     assert TRAINING.file_name in failed.stderr
 
 
 def test_register_checksums_writes_the_one_file(tmp_path, small_data):
-    # In a copy, for the test must not rewrite the project's own.
+    # In a copy, because the test must not change the project's own file.
     copy = tmp_path / "checkout"
     copy.mkdir()
     shutil.copytree(
@@ -100,22 +95,10 @@ def test_register_checksums_writes_the_one_file(tmp_path, small_data):
     checksums.write_text(f"{url}\t1\t{'0' * 64}\t1percent.txt\n")
     names = [f"n01440764_{i}.JPEG\n" for i in range(1, 12_812)]
     (small_data.manual_dir / "1percent.txt").write_text("".join(names))
-    command = [sys.executable, "-m", "tensorflow_datasets.scripts.cli.main", "build"]
-    failed = subprocess.run(
-        [
-            *command,
-            "imagenet2012_subset/1pct",
-            "--imports=imagenet2012_subset",
-            "--register_checksums",
-            f"--manual_dir={small_data.manual_dir}",
-            f"--data_dir={tmp_path / 'data'}",
-        ],
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    arguments = ["imagenet2012_subset/1pct", "--imports=imagenet2012_subset"]
+    arguments += ["--register_checksums", f"--manual_dir={small_data.manual_dir}"]
+    arguments += [f"--data_dir={tmp_path / 'data'}"]
+    failed = _tfds_build(*arguments, cwd=copy, check=False, checkout=copy)
     # The archives do not contain the listed images, but the list was registered.
     assert "is missing 12,8" in failed.stderr
     size = str(sum(map(len, names)))

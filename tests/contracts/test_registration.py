@@ -1,4 +1,4 @@
-"""`tfds.load` gives our builder, whatever was imported before. Fresh processes."""
+"""`tfds.load` returns our builder in a new process, in any order of imports."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ assert cls is imagenet2012_subset.imagenet2012_subset_dataset_builder.Builder
 import tensorflow_datasets as tfds
 assert cls is tfds.builder_cls("imagenet2012_subset")
 """,
-        # TFDS's own may still be loaded afterwards, by whoever asks for it by module.
+        # The builder of TFDS can still be imported afterwards.
         """
 import imagenet2012_subset
 from tensorflow_datasets.datasets.imagenet2012_subset import (
