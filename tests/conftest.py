@@ -19,7 +19,7 @@ import imagenet2012_subset
 from imagenet2012_subset import SubsetConfig
 from tests.shared import archives
 
-# A busy machine is no fault of the code's.
+# A busy machine is not a failure.
 hypothesis.settings.register_profile(
     "untimed",
     deadline=None,

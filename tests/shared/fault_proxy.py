@@ -1,4 +1,4 @@
-"""Stands before a store's server, counts what is asked, and fails when told to."""
+"""A proxy that records the requests to an object store, and makes some fail."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Request(NamedTuple):
-    """What was asked for.
+    """A request to the store.
 
     Attributes:
       method: such as `GET`.
@@ -29,7 +29,8 @@ class Request(NamedTuple):
     size: int
 
 
-# What a fault does: answer 500 or 403, close at once, or close within the body.
+# Returns how a request fails: "error" (500), "forbidden" (403), "cut" (no answer),
+# "half" (half of the body), or None.
 Fault = Callable[[Request], str | None]
 
 
@@ -39,8 +40,7 @@ class FaultProxy:
     Attributes:
       url: where it listens.
       requests: all that were made.
-      fault: says of each request whether and how it fails: "error", "forbidden", "cut",
-        "half".
+      fault: returns how each request fails; None if it does not.
     """
 
     def __init__(self, port: int, *, is_google: bool = False):

@@ -1,4 +1,4 @@
-"""A final place, and datasets to put there."""
+"""The final directory of a build, and datasets to put there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
 
 
 class Place:
-    """A final place, and datasets of the same content that can be told apart.
+    """A final directory, and datasets of the same content with different shards.
 
     Attributes:
       path: the final place.

@@ -76,7 +76,7 @@ def _lay_out(entry: bytes) -> None:
 
 
 def _check_path(name: str, path: bytes) -> None:
-    """Checks by a file's path that it is the image it was taken for."""
+    """Checks by a file's path that it is the image that was found."""
     *folders, last = path.split(b"/")
     stem, _, suffix = last.rpartition(b".")
     number, wnid = name.removesuffix(".JPEG").encode(), names.wnid(name).encode()

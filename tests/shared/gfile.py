@@ -17,7 +17,7 @@ class Bucket:
 
     Attributes:
       written: the name of each object in the order in which it was complete.
-      refuse: says of a name whether writing it is refused.
+      refuse: returns whether writing an object of this name is refused.
       removed: the names that were removed or renamed.
     """
 

@@ -19,10 +19,10 @@ _SETS = struct.Struct("6I")  # Effective, permitted and inheritable, low and hig
 
 @contextlib.contextmanager
 def counted() -> Iterator[None]:
-    """Lets a file's permissions hold for its owner, whoever runs the test.
+    """Applies a file's permissions to its owner, even if root runs the test.
 
-    Another user's identity would do as well, but could not enter a checkout or an
-    environment that is root's own. Skips the test where root keeps its rights.
+    Another user's identity would also work, but could not enter a checkout or an
+    environment that only root may read. Skips the test where root keeps its rights.
     """
     if os.geteuid():
         yield

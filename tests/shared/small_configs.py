@@ -1,4 +1,4 @@
-"""Lets the small data pass for a published config where one is asked for by name."""
+"""Makes the small data a published config."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ for config in imagenet2012_subset.Builder.builder_configs.values():
 
 
 def shrink_configs(small_data: SmallData) -> str:
-    """Returns lines of Python that make `1pct` and `10pct` of a process that small."""
+    """Returns lines of Python that reduce `1pct` and `10pct` to the small data."""
     return _SHRINK.format(
         subset_list=str(small_data.subset_list),
         num_training=len(small_data.listed),
@@ -29,7 +29,7 @@ def shrink_configs(small_data: SmallData) -> str:
 def place_as_published(
     built: imagenet2012_subset.Builder, data_dir: pathlib.Path
 ) -> pathlib.Path:
-    """Copies a dataset to where `1pct` and `10pct` are looked for."""
+    """Copies a dataset to the directories of `1pct` and `10pct`."""
     for config in ("1pct", "10pct"):
         folder = data_dir / "imagenet2012_subset" / config / str(built.version)
         shutil.copytree(built.data_dir, folder)

@@ -1,4 +1,4 @@
-"""Lets something happen at any one of the calls that change a file system."""
+"""Makes something happen at any one of the calls that change a file system."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Reached:
 
 @contextlib.contextmanager
 def at_call(number: int, happens: Callable[[], object]) -> Iterator[Reached]:
-    """Lets something happen just before a call that changes the file system.
+    """Makes something happen just before a call that changes the file system.
 
     Args:
       number: of the call, counted from 1.
@@ -48,7 +48,7 @@ def at_call(number: int, happens: Callable[[], object]) -> Iterator[Reached]:
 
 
 def each_call(run: Callable[[int], Reached], *, at_least: int) -> None:
-    """Runs something once for each of its calls, until there are no more.
+    """Runs something once for each of its calls.
 
     Args:
       run: runs it, with something happening at a call, and returns what was counted.
