@@ -89,9 +89,7 @@ def fuzz_tar(data: bytes) -> None:
         for start in range(0, len(archive) - BLOCK + 1, BLOCK):
             block = archive[start : start + BLOCK]
             if block[257:262] == b"ustar":
-                block[148:156] = b" " * 8
-                block[148:156] = b"%06o\0 " % sum(block)
-                archive[start : start + BLOCK] = block
+                archive[start : start + BLOCK] = tars.sealed(block)
     path = _written(archive)
     with contextlib.suppress(DatasetError):
         _check_inside(TarArchive(path, TRAINING).index.entries, len(archive))
@@ -121,17 +119,12 @@ def _outcome(act: Callable[[], T]) -> T | str:
 
 
 def _by_tarfile(data: bytes) -> list[tuple[bytes, int, int]]:
+    """Returns what `tarfile` finds before its first error."""
     found: list[tuple[bytes, int, int]] = []
-    with (
-        contextlib.suppress(
-            tarfile.TarError, ValueError, LookupError, ArithmeticError, RecursionError
-        ),
-        tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar,
-    ):
-        for member in tar:
-            if member.isreg():
-                name = member.name.encode("utf-8", "surrogateescape")
-                found.append((name, member.offset_data, member.size))
+    errors = (tarfile.TarError, ValueError, LookupError, ArithmeticError)
+    with contextlib.suppress(*errors, RecursionError):
+        for row in tars.each_by_tarfile(data):
+            found.append(row)
     return found
 
 
@@ -186,19 +179,15 @@ def _tar_seeds() -> list[bytes]:
         flat = archives.tar_bytes(files, tar_format).rstrip(b"\0")
         nested = archives.training_tar({"n01440764": [image]}, tar_format).rstrip(b"\0")
         seeds += [flags + one for flags in (b"\0", b"\1") for one in (flat, nested)]
-    stream = io.BytesIO()
-    sparse = tarfile.TarInfo("n01440764_3.JPEG")
-    sparse.size = BLOCK
-    sparse.pax_headers = {"GNU.sparse.map": "0,512", "GNU.sparse.size": "1024"}
-    with tarfile.open(
-        fileobj=stream, mode="w", pax_headers={"comment": "x", "path": "y"}
-    ) as tar:
-        for kind in (tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, b"Z"):
-            member = tarfile.TarInfo("n01440764_4.JPEG")
-            member.type, member.linkname, member.uid = kind, "target", 8**8
-            tar.addfile(member)
-        tar.addfile(sparse, io.BytesIO(bytes(BLOCK)))
-    return [*seeds, b"\1" + stream.getvalue().rstrip(b"\0")]
+    sparse = {"GNU.sparse.map": "0,512", "GNU.sparse.size": "1024"}
+    members = [
+        tars.Entry("n01440764_4.JPEG", type=kind, uid=8**8)
+        for kind in (tarfile.REGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, b"Z")
+    ]
+    members.append(tars.Entry("n01440764_3.JPEG", bytes(BLOCK), pax_headers=sparse))
+    headers = {"comment": "x", "path": "y"}
+    unusual = tars.make_tar(members, tarfile.PAX_FORMAT, pax_headers=headers)
+    return [*seeds, b"\1" + unusual.rstrip(b"\0")]
 
 
 def _list_seeds() -> list[bytes]:

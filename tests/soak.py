@@ -1,15 +1,12 @@
 """Loads builds as years of use would; run by hand, not by pytest.
 
     python tests/soak.py repeat --times 200
-    python tests/soak.py narrow
     python tests/soak.py together --times 8
     python tests/soak.py kill --times 50
 
 Trials:
   repeat: builds in one process, from tars, synset tars and trees, alternately. Prints
     memory, open files and threads every 20 builds; none of them may grow.
-  narrow: builds with 64 workers in a process that may open 64 files. They log nothing
-    that builds without this limit do not log.
   together: processes that build from the same archives into one `data_dir`: each its
     own config, and then all the same one.
   kill: builds killed at random moments while they build a new dataset, overwrite one or
@@ -27,25 +24,21 @@ import collections
 import contextlib
 import gc
 import io
-import logging
 import multiprocessing
 import os
 import pathlib
 import random
-import resource
 import shutil
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 import tensorflow_datasets as tfds
-from absl import logging as absl_logging
 
 from imagenet2012_subset import Builder, SubsetConfig
 from imagenet2012_subset.imagenet.names import wnids
@@ -131,25 +124,21 @@ def build(
     data_dir: pathlib.Path,
     file_format: str = "tfrecord",
     *,
-    workers: int = 2,
-    num_shards: int = _SHARDS,
     overwrite: bool = False,
 ) -> pathlib.Path:
     """Builds a dataset, and returns its directory."""
     tfds.disable_progress_bar()
     builder = Builder(
-        config=config, data_dir=data_dir, workers=workers, file_format=file_format
+        config=config, data_dir=data_dir, workers=2, file_format=file_format
     )
-    mode = tfds.GenerateMode
+    mode = tfds.GenerateMode.REUSE_DATASET_IF_EXISTS
+    if overwrite:
+        mode = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
     with contextlib.redirect_stdout(io.StringIO()):
         builder.download_and_prepare(
             download_dir=data_dir.parent / "downloads",
             download_config=tfds.download.DownloadConfig(
-                manual_dir=manual_dir,
-                num_shards=num_shards,
-                download_mode=mode.REUSE_CACHE_IF_EXISTS
-                if overwrite
-                else mode.REUSE_DATASET_IF_EXISTS,
+                manual_dir=manual_dir, num_shards=_SHARDS, download_mode=mode
             ),
         )
     return pathlib.Path(builder.data_path)
@@ -160,23 +149,6 @@ def shards(final: pathlib.Path) -> Shards:
     return {
         path.name: path.read_bytes() for path in final.glob("imagenet2012_subset-*")
     }
-
-
-@contextlib.contextmanager
-def warnings() -> Iterator[list[str]]:
-    """Collects what is logged as a warning or worse."""
-    logged: list[str] = []
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            logged.append(record.getMessage())
-
-    handler = Handler(logging.WARNING)
-    absl_logging.get_absl_logger().addHandler(handler)
-    try:
-        yield logged
-    finally:
-        absl_logging.get_absl_logger().removeHandler(handler)
 
 
 def repeat(folder: pathlib.Path, times: int) -> str:
@@ -210,41 +182,6 @@ def _in_use() -> tuple[int, int, int]:
     return memory, len(os.listdir("/proc/self/fd")), threading.active_count()
 
 
-def narrow(folder: pathlib.Path, times: int) -> str:
-    made = Made(folder)
-    for manual_dir in made.manual_dirs:
-        logged = {}
-        for limit in (None, 64):
-            ours, theirs = _PROCESSES.Pipe()
-            arguments = (theirs, made.config(0), manual_dir, folder, limit)
-            process = _PROCESSES.Process(target=_build_narrowly, args=arguments)
-            process.start()
-            theirs.close()
-            built, logged[limit] = ours.recv()
-            process.join()
-            assert len(built) == 2 * 80, manual_dir
-            if limit is None:
-                right = built
-            assert built == right, manual_dir
-        assert logged[64] == logged[None], logged[64]
-    return "64 workers with 64 files: all right, nothing logged"
-
-
-def _build_narrowly(
-    send: Connection,
-    config: SubsetConfig,
-    manual_dir: pathlib.Path,
-    folder: pathlib.Path,
-    max_files: int | None,
-) -> None:
-    if max_files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
-    data_dir = pathlib.Path(tempfile.mkdtemp(dir=folder)) / "data"
-    with warnings() as logged:
-        final = build(manual_dir, config, data_dir, workers=64, num_shards=80)
-    send.send((shards(final), logged))
-
-
 def together(folder: pathlib.Path, times: int) -> str:
     made = Made(folder)
     data_dir = folder / "shared" / "data"
@@ -272,7 +209,9 @@ def kill(folder: pathlib.Path, times: int) -> str:
     right = [made.right(number, "tfrecord") for number in range(2)]
     as_array_record = made.right(0, "array_record")
     dice = random.Random()
-    seconds = [_seconds_of_a_build(made, folder / f"timed_{n}") for n in range(2)][-1]
+    begin = time.monotonic()
+    build(made.manual_dirs[0], made.config(0), folder / "timed" / "data")
+    seconds = time.monotonic() - begin
     outcomes: collections.Counter[str] = collections.Counter()
     for number in range(times):
         what = ("anew", "overwrite", "beside")[number % 3]
@@ -330,14 +269,6 @@ def _report_and_build(
     build(*arguments, **keywords)
 
 
-def _seconds_of_a_build(made: Made, folder: pathlib.Path) -> float:
-    process = _start(made.manual_dirs[0], made.config(0), folder / "data")
-    begin = time.monotonic()
-    process.join()
-    assert process.exitcode == 0
-    return time.monotonic() - begin
-
-
 def _left(final: pathlib.Path) -> list[pathlib.Path]:
     if not final.parent.exists():
         return []
@@ -347,7 +278,6 @@ def _left(final: pathlib.Path) -> list[pathlib.Path]:
 
 _TRIALS = {
     "repeat": (repeat, 200),
-    "narrow": (narrow, 1),
     "together": (together, 8),
     "kill": (kill, 50),
 }
