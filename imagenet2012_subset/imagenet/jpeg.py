@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 
+from imagenet2012_subset.errors import first_line
 from imagenet2012_subset.file_types import START_BYTES, FileType, file_type
-from imagenet2012_subset.imagenet.conversion import ConversionError, convert
 
 # The training images that are not RGB JPEGs. TFDS's ImageNet stores them as RGB JPEGs
 # since version 3.0.0.
@@ -27,6 +31,14 @@ END_OF_IMAGE = b"\xff\xd9"
 START_OF_SCAN = 0xDA
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
+# The JPEG of each image that was converted, or why it cannot be converted. A build
+# needs each one three times, and ImageNet has 23 of them.
+_converted: dict[tuple[str, bytes], bytes | str] = {}
+
+
+class ConversionError(ValueError):
+    """TFDS cannot convert an image to an RGB JPEG."""
+
 
 def is_converted(name: str) -> bool:
     """Returns whether the dataset stores an image converted to an RGB JPEG."""
@@ -38,12 +50,76 @@ def to_rgb_jpeg(name: str, data: bytes) -> bytes:
 
     Raises:
       ConversionError: if the image needs conversion, but cannot be converted.
+      RuntimeError: as `convert`.
     """
-    if name in CMYK_IMAGES:
-        return convert("jpeg_cmyk_to_rgb", data)
-    if name in PNG_IMAGES:
-        return convert("png_to_jpeg", data)
-    return data
+    if not is_converted(name):
+        return data
+    if (name, data) not in _converted:
+        convert([(name, data)])
+    result = _converted[name, data]
+    if isinstance(result, str):
+        raise ConversionError(result)
+    return result
+
+
+def convert(images: Sequence[tuple[str, bytes]]) -> None:
+    """Converts images as TFDS does, so that `to_rgb_jpeg` has their JPEGs at hand.
+
+    TFDS converts with TensorFlow. It runs in a child process here, because a process
+    that has imported TensorFlow can crash when PyTorch is imported after it. All images
+    share one child process, as it takes seconds to start.
+
+    Args:
+      images: the name and bytes of each image; `is_converted` is true for all of them.
+
+    Raises:
+      RuntimeError: if the child process fails.
+    """
+    code = f"from {__name__} import _convert_in_child; _convert_in_child()"
+    child = subprocess.run(
+        [sys.executable, "-c", code],
+        input=pickle.dumps(list(images)),
+        capture_output=True,
+        check=False,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            # TensorFlow would reserve the memory of every visible GPU.
+            "CUDA_VISIBLE_DEVICES": "-1",
+        },
+        # An interrupt from the terminal goes to this process, which then kills it.
+        start_new_session=True,
+    )
+    if child.returncode:
+        printed = child.stderr.decode(errors="replace").strip()
+        raise RuntimeError(
+            f"The process that converts images ended with status {child.returncode}. "
+            f"It printed: {printed[-2000:]}"
+        )
+    _converted.update(zip(images, pickle.loads(child.stdout), strict=True))
+
+
+def _convert_in_child() -> None:
+    """Reads pickled images from standard input, and writes the pickled results."""
+    with os.fdopen(os.dup(1), "wb") as stdout:
+        os.dup2(2, 1)  # Keep the output of libraries out of the results.
+        pickle.dump(_results(pickle.load(sys.stdin.buffer)), stdout)
+
+
+def _results(images: Sequence[tuple[str, bytes]]) -> list[bytes | str]:
+    """Converts images with TensorFlow, in this process."""
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    results: list[bytes | str] = []
+    for name, data in images:
+        utils = tfds.core.utils
+        function = utils.png_to_jpeg if name in PNG_IMAGES else utils.jpeg_cmyk_to_rgb
+        try:
+            results.append(bytes(function(data)))
+        except tf.errors.InvalidArgumentError as error:
+            results.append(first_line(error).rstrip("."))
+    return results
 
 
 def defect(name: str, data: bytes, *, stores_converted: bool = False) -> str | None:

@@ -81,9 +81,14 @@ class Images:
         """
         sizes: list[int] = self.entries.sizes.tolist()
         if not self.source.stores_converted:
-            for index, name in enumerate(decoded(self.entries.names)):
-                if jpeg.is_converted(name):
-                    sizes[index] = len(self[index].data)
+            found = decoded(self.entries.names)
+            converted = [i for i, name in enumerate(found) if jpeg.is_converted(name)]
+            entries = self.entries.take(converted)
+            images = [*zip(entries, self.source.read_images(entries), strict=True)]
+            if images:
+                jpeg.convert([(entry.name, data) for entry, data in images])
+            for index, image in zip(converted, images, strict=True):
+                sizes[index] = len(self._image(*image).data)
         return sizes
 
     def _image(self, entry: Entry, data: bytes) -> Image:

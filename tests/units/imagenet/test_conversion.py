@@ -1,76 +1,77 @@
-"""The process that converts images, and what happens when it ends."""
+"""The child process that converts images."""
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
-import time
+import io
+import subprocess
 
 import pytest
+from PIL import Image
 
-from imagenet2012_subset.imagenet import conversion
-from imagenet2012_subset.imagenet.conversion import ConversionError, convert
+from imagenet2012_subset.imagenet import jpeg
+from imagenet2012_subset.imagenet.jpeg import ConversionError, to_rgb_jpeg
 from tests.shared import archives
 
-PHOTO = archives.jpeg(3)
+CMYK, PNG = "n02447366_23489.JPEG", "n02105855_2933.JPEG"
+PHOTO = archives.encode(Image.open(io.BytesIO(archives.jpeg(3))), "PNG")
 
 
-def cmyk_to_rgb_jpeg(image: bytes) -> bytes:
-    return convert("jpeg_cmyk_to_rgb", image)
+@pytest.fixture(autouse=True)
+def starts(monkeypatch):
+    """The child processes that were started, with no image converted before."""
+    monkeypatch.setattr(jpeg, "_converted", {})
+    found = []
+    run = subprocess.run
+
+    def counted(*arguments, **options):
+        found.append(arguments)
+        return run(*arguments, **options)
+
+    monkeypatch.setattr(subprocess, "run", counted)
+    return found
 
 
-@pytest.fixture
-def idle_converter(monkeypatch):
-    converter = conversion._Converter()
-    monkeypatch.setattr(conversion, "_converter", converter)
-    yield converter
-    converter.close()
-
-
-def test_one_process_serves_several_images_and_threads(idle_converter):
-    expected = cmyk_to_rgb_jpeg(PHOTO)
-    process = idle_converter._process
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        assert [*pool.map(cmyk_to_rgb_jpeg, [PHOTO] * 4)] == [expected] * 4
-    assert idle_converter._process is process
-
-
-def test_continues_after_an_image_that_cannot_be_converted(idle_converter):
+def test_one_process_converts_several_images_once(starts):
+    images = [(PNG, PHOTO), (CMYK, archives.jpeg(3)), (CMYK, b"no image")]
+    jpeg.convert(images)
+    for name, data in images[:2]:
+        assert to_rgb_jpeg(name, data).startswith(b"\xff\xd8\xff")
+    assert to_rgb_jpeg(*images[0]) != to_rgb_jpeg(*images[1])
     with pytest.raises(ConversionError):
-        cmyk_to_rgb_jpeg(b"no image")
-    assert cmyk_to_rgb_jpeg(PHOTO).startswith(b"\xff\xd8\xff")
+        to_rgb_jpeg(*images[2])
+    assert len(starts) == 1
 
 
-def test_ends_when_idle_and_starts_again(idle_converter, monkeypatch):
-    monkeypatch.setattr(conversion, "_IDLE_SECONDS", 0.1)
-    expected = cmyk_to_rgb_jpeg(PHOTO)
-    deadline = time.monotonic() + 300
-    while idle_converter._process is not None and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert idle_converter._process is None
-    assert cmyk_to_rgb_jpeg(PHOTO) == expected
+def test_an_image_that_was_not_prepared_is_converted(starts):
+    expected = to_rgb_jpeg(PNG, PHOTO)
+    assert to_rgb_jpeg(PNG, bytes(bytearray(PHOTO))) == expected
+    assert len(starts) == 1
+    with pytest.raises(ConversionError):
+        to_rgb_jpeg(PNG, PHOTO[:100])
+    assert len(starts) == 2
 
 
-def test_a_killed_process_is_an_error_once(idle_converter):
-    expected = cmyk_to_rgb_jpeg(PHOTO)
-    idle_converter._process.kill()
-    with pytest.raises(RuntimeError, match="ended with status -9"):
-        cmyk_to_rgb_jpeg(PHOTO)
-    assert cmyk_to_rgb_jpeg(PHOTO) == expected
-
-
-def test_a_forked_child_starts_its_own_process(idle_converter):
-    expected = cmyk_to_rgb_jpeg(PHOTO)
-    with multiprocessing.get_context("fork").Pool(1) as pool:
-        result = pool.apply_async(cmyk_to_rgb_jpeg, [PHOTO])
-        assert result.get(timeout=300) == expected
-    assert cmyk_to_rgb_jpeg(PHOTO) == expected
-
-
-def test_an_unusable_interpreter_is_reported_with_its_output(
-    idle_converter, monkeypatch, tmp_path
-):
+def test_an_unusable_interpreter_is_reported_with_its_output(monkeypatch, tmp_path):
     (tmp_path / "tensorflow.py").write_text("raise ImportError('no such library')")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(RuntimeError, match="no such library"):
-        cmyk_to_rgb_jpeg(PHOTO)
+        to_rgb_jpeg(PNG, PHOTO)
+
+
+def test_a_process_that_is_killed_is_an_error(monkeypatch, tmp_path):
+    (tmp_path / "tensorflow.py").write_text("import os; os.kill(os.getpid(), 9)")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RuntimeError, match="ended with status -9"):
+        to_rgb_jpeg(PNG, PHOTO)
+
+
+def test_output_of_a_library_is_not_taken_for_a_result(monkeypatch, tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "print('a line of a library', flush=True)\n"
+        "import sys\n"
+        f"sys.path.remove({str(tmp_path)!r})\n"
+        "del sys.modules['tensorflow']\n"
+        "import tensorflow\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert to_rgb_jpeg(PNG, PHOTO).startswith(b"\xff\xd8\xff")

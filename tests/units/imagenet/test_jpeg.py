@@ -18,6 +18,18 @@ CMYK = sorted(jpeg.CMYK_IMAGES)
 (PNG,) = jpeg.PNG_IMAGES
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _convert_in_this_process():
+    """Saves the start of a child process for each of hundreds of images."""
+
+    def convert(images):
+        jpeg._converted.update(zip(images, jpeg._results(images), strict=True))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(jpeg, "convert", convert)
+        yield
+
+
 def _pixels(seed: int, width: int, height: int) -> Image.Image:
     values = np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
     return Image.fromarray(values)
