@@ -1,18 +1,20 @@
-"""Data sources that can be read before and after a fork."""
+"""Data sources that can be read before and after a fork.
+
+As a script, which imports little, this reads records for the process that started it.
+"""
 
 from __future__ import annotations
 
 import copy
 import os
-import pathlib
 import pickle
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from typing import Any, SupportsIndex
+from typing import Any, BinaryIO, SupportsIndex
 
-_SERVER = pathlib.Path(__file__).with_name("record_server.py")
 _LIBRARY = "array_record.python.array_record_module"
 
 # The modules that were loaded before this process was forked, if it was.
@@ -30,7 +32,7 @@ class _ServedRecords:
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._server = subprocess.Popen(
-            [sys.executable, str(_SERVER)],
+            [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -119,3 +121,31 @@ def readable_after_fork(source: Any) -> Any:
     if not isinstance(source.data_source, RecordsOfAnyProcess):
         source.data_source = RecordsOfAnyProcess(source.data_source)
     return source
+
+
+def _serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Reads pickled objects: `sys.path`, a source of records, then lists of keys.
+
+    Answers each list with a list of records or an exception.
+    """
+    sys.path[:] = pickle.load(requests)
+    records = pickle.load(requests)
+    while True:
+        try:
+            keys = pickle.load(requests)
+        except EOFError:
+            return
+        try:
+            answer = records.__getitems__(keys)
+        except Exception as error:
+            answer = error
+        pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    # Ignore interrupts from the terminal: this process ends with its parent.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with os.fdopen(os.dup(1), "wb") as stdout:
+        os.dup2(2, 1)  # Keep the output of libraries out of the answers.
+        _serve(sys.stdin.buffer, stdout)
