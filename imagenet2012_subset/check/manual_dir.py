@@ -8,7 +8,7 @@ from typing import Any
 from etils import epath
 
 from imagenet2012_subset.check.images import staged_parts, strict_defects
-from imagenet2012_subset.check.report import Problems, Report
+from imagenet2012_subset.check.report import Report
 from imagenet2012_subset.errors import DatasetError, counted, first_of
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
@@ -214,22 +214,24 @@ def _check_sha256(report: Report, source: Source) -> None:
 
 def _decode(report: Report, source: Source, listed: Sequence[str] | None) -> None:
     """Decodes a source's images, by default all of them."""
-    problems = Problems()
-    num_images = 0
+    subject = source.path.name
+    num_damaged = 0
     try:
         wanted = decoded(source.listing().names) if listed is None else listed
         entries = source.look_up(wanted)
-        num_images = len(entries)
         images = _stored_images(source, entries)
         converted = source.stores_converted
         for name, problem in strict_defects(images, stores_converted=converted):
+            num_damaged += 1
             remedy = "Replace them by the images of the original archive"
-            problems.add("damaged images", f"{name} {problem}", remedy)
+            report.add_problem(subject, "damaged images", f"{name} {problem}", remedy)
     except DatasetError as error:
         message = f"{error.path} {error.problem}. {error.remedy}"
-        problems.add_message("unreadable", message)
-    well = f"{counted(num_images, 'image')} decode without a warning"
-    problems.report(report, source.path.name, well, decoded=num_images)
+        report.add(False, subject, message, kind="unreadable")
+        return
+    if not num_damaged:
+        message = f"{counted(len(entries), 'image')} decode without a warning"
+        report.add(True, subject, message, decoded=len(entries))
 
 
 def _stored_images(source: Source, entries: Entries) -> Iterator[tuple[str, bytes]]:

@@ -13,7 +13,7 @@ BUILD_AGAIN = "Build the dataset again"
 _SHOWN = 3
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Finding:
     """The result of one check.
 
@@ -57,6 +57,31 @@ class Report:
         """Adds an error as a failed check."""
         self.add(False, subject, f"{error.problem}. {error.remedy}", **facts)
 
+    def add_problem(
+        self, subject: str, kind: str, example: str, remedy: str = BUILD_AGAIN
+    ) -> None:
+        """Adds one of many problems; those of a kind share a finding.
+
+        Args:
+          subject: what was checked.
+          kind: what is wrong, in the plural, such as `images missing`.
+          example: which image or file has the problem.
+          remedy: what to do about problems of this kind.
+        """
+        for finding in self.findings:
+            if (finding.subject, finding.facts.get("kind")) == (subject, kind):
+                break
+        else:
+            finding = Finding(False, subject, "", {"kind": kind, "count": 0, "all": []})
+            self.findings.append(finding)
+        examples = finding.facts["all"]
+        examples.append(example)
+        finding.facts["count"] = len(examples)
+        shown = ", ".join(examples[:_SHOWN])
+        if len(examples) > _SHOWN:
+            shown += ", ...; --json lists all"
+        finding.message = f"{len(examples):,} {kind} ({shown}). {remedy}"
+
     def include(self, other: Report, prefix: str) -> None:
         """Adds everything from another report, whose subject is `prefix`."""
         for one in other.findings:
@@ -86,46 +111,3 @@ class Report:
             mark = "ok    " if finding.ok else "WRONG "
             lines.append(f"  {mark}{finding.subject}: {finding.message}")
         return "\n".join(lines)
-
-
-class Problems:
-    """The problems of many images or shards, grouped by kind."""
-
-    def __init__(self) -> None:
-        self._kinds: dict[str, tuple[str, list[str]]] = {}  # Remedy and examples.
-        self._messages: dict[str, str] = {}
-
-    def add(self, kind: str, example: str, remedy: str = BUILD_AGAIN) -> None:
-        """Adds one problem.
-
-        Args:
-          kind: what is wrong, in the plural, such as `images missing`.
-          example: which image or shard has the problem.
-          remedy: what to do about problems of this kind.
-        """
-        self._kinds.setdefault(kind, (remedy, []))[1].append(example)
-
-    def add_message(self, kind: str, message: str) -> None:
-        """Adds a problem that concerns no single image or shard."""
-        self._messages[kind] = message
-
-    def report(self, report: Report, subject: str, well: str, **facts: Any) -> None:
-        """Adds a finding for each kind of problem, or one if there is no problem.
-
-        Args:
-          report: to add to.
-          subject: what was checked.
-          well: the message if there is no problem.
-          **facts: the facts if there is no problem.
-        """
-        for kind, (remedy, examples) in self._kinds.items():
-            count = len(examples)
-            shown = ", ".join(examples[:_SHOWN])
-            if count > _SHOWN:
-                shown += ", ...; --json lists all"
-            message = f"{count:,} {kind} ({shown}). {remedy}"
-            report.add(False, subject, message, kind=kind, count=count, all=examples)
-        for kind, message in self._messages.items():
-            report.add(False, subject, message, kind=kind)
-        if not self._kinds and not self._messages:
-            report.add(True, subject, well, **facts)

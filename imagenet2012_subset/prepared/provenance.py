@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset.errors import SubsetListError, WriteError, counted
+from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
+from imagenet2012_subset.imagenet.originals import TRAINING
 from imagenet2012_subset.prepared.dataset import PreparedDataset, overwriting
 from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.subset.subset_list import (
+    PUBLISHED_FINGERPRINTS,
     download_list,
     fingerprint,
     parse_subset_list,
     read_subset_list,
 )
-
-_Value = TypeVar("_Value")
 
 # Keys of `metadata.json`. Datasets of the first version have only the first one.
 _FINGERPRINT = "training_names_sha256"
@@ -57,19 +58,35 @@ class Provenance:
 
     @classmethod
     def of(cls, dataset: PreparedDataset) -> Provenance:
-        """Returns the provenance that a prepared dataset records."""
+        """Returns the provenance that a prepared dataset records.
+
+        The name of a published config says what its dataset contains: such a dataset
+        has no metadata.
+        """
         metadata = dataset.metadata
+        num_examples = {
+            name: split.num_examples
+            for name, split in dataset.splits.items()
+            if split.num_examples
+        }
+        if published := PUBLISHED_FINGERPRINTS.get(dataset.info.config_name):
+            number = num_examples.get("train")
+            is_cut = number == num_examples.get("validation")
+            metadata = {
+                _FINGERPRINT: published,
+                _VALIDATION_IMAGES: NUM_VALIDATION_IMAGES,
+                # Only max_examples_per_split makes its splits equally large.
+                _MAX_EXAMPLES: number if is_cut else None,
+            }
         return cls(
-            num_examples={
-                name: split.num_examples
-                for name, split in dataset.splits.items()
-                if split.num_examples
-            },
-            names_sha256=_value(metadata, _FINGERPRINT, str),
-            num_names=_value(metadata, _NUM_NAMES, int),
-            subset_list=_value(metadata, _URL, str),
-            validation_images=_value(metadata, _VALIDATION_IMAGES, int),
-            max_examples=_value(metadata, _MAX_EXAMPLES, int),
+            num_examples=num_examples,
+            names_sha256=_text(metadata.get(_FINGERPRINT)),
+            num_names=_number(metadata.get(_NUM_NAMES)),
+            subset_list=_text(metadata.get(_URL)),
+            validation_images=_number(
+                metadata.get(_VALIDATION_IMAGES), NUM_VALIDATION_IMAGES
+            ),
+            max_examples=_number(metadata.get(_MAX_EXAMPLES)),
             ignore_duplicates=bool(metadata.get(_IGNORE_DUPLICATES)),
             nondeterministic_order=_nondeterministic_order(dataset.info),
         )
@@ -217,9 +234,12 @@ def ensure_same(requested: Provenance, found: Provenance, folder: epath.Path) ->
         )
 
 
-def _value(metadata: Mapping[str, Any], key: str, kind: type[_Value]) -> _Value | None:
-    value = metadata.get(key)
-    return value if isinstance(value, kind) else None
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: object, most: int = TRAINING.num_images) -> int | None:
+    return value if isinstance(value, int) and 1 <= value <= most else None
 
 
 def _nondeterministic_order(of: Any) -> bool:

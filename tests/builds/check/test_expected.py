@@ -64,8 +64,8 @@ def test_published_config(published, check):
     assert check(folder, "--validation_images", 5).status == 0
 
 
-def test_published_config_with_a_missing_image(published, small_data, check):
-    small_data.subset_list.write_text("\n".join(small_data.listed[1:]))
+def test_published_config_with_missing_images(published, small_data, check):
+    small_data.subset_list.write_text("\n".join(small_data.listed[2:]))
     given = ("--validation_images", 5)
     assert check(published(), *given).kinds == ["other names"]
 

@@ -7,13 +7,7 @@ import json
 
 import pytest
 
-from imagenet2012_subset.check.report import BUILD_AGAIN, Finding, Problems, Report
-
-
-def reported(problems: Problems) -> list[Finding]:
-    report = Report("a folder")
-    problems.report(report, "train", "all are right", records=12_345)
-    return report.findings
+from imagenet2012_subset.check.report import BUILD_AGAIN, Finding, Report
 
 
 @pytest.mark.parametrize(
@@ -25,11 +19,12 @@ def reported(problems: Problems) -> list[Finding]:
     ],
 )
 def test_text_shows_three_problems_of_a_kind_and_facts_list_all(names, shown):
-    problems = Problems()
+    report = Report("a folder")
     for name in names:
-        problems.add("images missing", name)
-    (finding,) = reported(problems)
+        report.add_problem("train", "images missing", name)
+    (finding,) = report.findings
     assert not finding.ok
+    assert finding.subject == "train"
     assert finding.message == f"{shown}. {BUILD_AGAIN}"
     assert finding.facts == {
         "kind": "images missing",
@@ -38,18 +33,16 @@ def test_text_shows_three_problems_of_a_kind_and_facts_list_all(names, shown):
     }
 
 
-def test_each_kind_has_a_finding_with_its_remedy():
-    facts = {"records": 12_345}
-    assert reported(Problems()) == [Finding(True, "train", "all are right", facts)]
-    problems = Problems()
-    problems.add("images missing", "a", "Look for it")
-    problems.add("wrong labels", "b is c")
-    problems.add("images missing", "d", "Look for it")
-    problems.add_message("other names", "the names differ")
-    assert [finding.message for finding in reported(problems)] == [
-        "2 images missing (a, d). Look for it",
-        f"1 wrong labels (b is c). {BUILD_AGAIN}",
-        "the names differ",
+def test_each_kind_of_a_subject_has_a_finding_with_its_remedy():
+    report = Report("a folder")
+    report.add_problem("train", "images missing", "a", "Look for it")
+    report.add_problem("train", "wrong labels", "b is c")
+    report.add_problem("validation", "images missing", "e")
+    report.add_problem("train", "images missing", "d", "Look for it")
+    assert [(one.subject, one.message) for one in report.findings] == [
+        ("train", "2 images missing (a, d). Look for it"),
+        ("train", f"1 wrong labels (b is c). {BUILD_AGAIN}"),
+        ("validation", f"1 images missing (e). {BUILD_AGAIN}"),
     ]
 
 
