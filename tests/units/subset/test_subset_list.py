@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import pathlib
 import tempfile
 from collections.abc import Sequence
+from unittest import mock
 
 import pytest
+import tensorflow_datasets as tfds
 from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset import SubsetConfig, SubsetListError
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.subset.subset_list import fetch_subset_list, read_subset_list
+from imagenet2012_subset.tfds_internals import UrlInfo
 
 stems = st.lists(
     st.builds(
@@ -183,3 +187,20 @@ def test_a_list_of_another_length_than_the_config_requires_is_an_error(tmp_path)
                 fetch_subset_list(config, None, {})
         else:
             assert fetch_subset_list(config, None, {}) == ["n01440764_1.JPEG"]
+
+
+@pytest.mark.parametrize("manual_dir", ["none", "empty"])
+def test_a_published_list_is_downloaded_without_a_manual_dir(tmp_path, manual_dir):
+    data = b"n01440764_1.JPEG\n"
+    (tmp_path / "downloaded").write_bytes(data)
+    (tmp_path / "empty").mkdir()
+    manager = tfds.download.DownloadManager(
+        download_dir=tmp_path / "downloads",
+        manual_dir=tmp_path / manual_dir,
+        manual_dir_instructions="none",
+    )
+    manager.download = mock.Mock(return_value=tmp_path / "downloaded")
+    url = "ftp://host/list.txt"
+    info = UrlInfo(len(data), hashlib.sha256(data).hexdigest(), "1percent.txt")
+    config = SubsetConfig(name="a", subset_list=url)
+    assert fetch_subset_list(config, manager, {url: info}) == ["n01440764_1.JPEG"]
