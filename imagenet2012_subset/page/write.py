@@ -14,7 +14,6 @@ from PIL import features
 
 from imagenet2012_subset.errors import DatasetError, WriteError, install
 from imagenet2012_subset.imagenet.names import wnids
-from imagenet2012_subset.page.contents import GENERATOR
 from imagenet2012_subset.page.survey import survey_split
 from imagenet2012_subset.prepared.dataset import (
     INFO_FILE,
@@ -29,7 +28,9 @@ MAX_THUMBNAILS = 4_000
 
 _PACKAGES = ("jinja2", "matplotlib")
 _FEATURES = ("file_name", "image", "label")
-_HEAD = 2_000  # The generator is named within this many bytes.
+# The template names its generator within the first bytes.
+_GENERATOR = b'<meta name="generator" content="imagenet2012_subset page">'
+_HEAD = 2_000
 _OTHER_FILE = "Give another file as --output"
 
 
@@ -107,7 +108,13 @@ def _open(folder: epath.Path) -> PreparedDataset:
             "~/tensorflow_datasets/imagenet2012_subset/1pct/5.0.0",
         )
     dataset = open_dataset(folder)
-    if not _has_classes_of_imagenet(dataset.builder().info.features):
+    features = dataset.builder().info.features
+    is_dict = isinstance(features, tfds.features.FeaturesDict)
+    if not (
+        is_dict
+        and set(_FEATURES) <= set(features)
+        and tuple(getattr(features["label"], "names", None) or ()) == wnids()
+    ):
         raise DatasetError(
             folder,
             "is not a dataset of ImageNet's 1,000 classes with the features "
@@ -120,23 +127,12 @@ def _open(folder: epath.Path) -> PreparedDataset:
     return dataset
 
 
-def _has_classes_of_imagenet(features: tfds.features.FeatureConnector) -> bool:
-    if not isinstance(features, tfds.features.FeaturesDict):
-        return False
-    if not set(_FEATURES) <= set(features):
-        return False
-    label = features["label"]
-    return isinstance(label, tfds.features.ClassLabel) and (
-        label.num_classes == len(wnids()) and tuple(label.names) == wnids()
-    )
-
-
 def _ensure_replaceable(path: epath.Path) -> None:
     if path.is_dir():
         raise WriteError(path, "is a directory", _OTHER_FILE)
     if path.exists():
         with path.open("rb") as file:
-            if GENERATOR.encode() not in file.read(_HEAD):
+            if _GENERATOR not in file.read(_HEAD):
                 raise WriteError(path, "exists but is not a page", _OTHER_FILE)
 
 

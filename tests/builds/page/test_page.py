@@ -15,12 +15,12 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from imagenet2012_subset import class_name
-from imagenet2012_subset.page.contents import (
+from imagenet2012_subset.page.render import (
     contact_sheet,
     describe_split,
+    render_page,
     what_is_shown,
 )
-from imagenet2012_subset.page.render import render_page
 from imagenet2012_subset.page.survey import SplitSurvey, survey_split
 from imagenet2012_subset.page.write import write_page
 from imagenet2012_subset.prepared.dataset import PreparedDataset, open_dataset
@@ -98,11 +98,11 @@ def test_smallest_and_largest_classes(build):
     # Class 0 has one image, class 1 two, and so on to 20 of class 19.
     labels = np.repeat(np.arange(20), np.arange(1, 21))
     split = describe_split(dataset, dataclasses.replace(survey, labels=labels))
-    assert split.balance == (
+    assert split["balance"] == (
         "Images of a class: 1 to 20, median 10. 980 classes have none."
     )
-    assert split.fewest == [(class_name(i), i + 1) for i in range(5)]
-    assert split.most == [(class_name(i), i + 1) for i in range(19, 14, -1)]
+    assert split["fewest"] == [(class_name(i), i + 1) for i in range(5)]
+    assert split["most"] == [(class_name(i), i + 1) for i in range(19, 14, -1)]
 
 
 def test_sizes_of_images(build, small_data, tmp_path):
