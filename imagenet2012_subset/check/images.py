@@ -9,14 +9,16 @@ import itertools
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from etils import epath
 
-from imagenet2012_subset.errors import first_line
+from imagenet2012_subset.check.report import Report
+from imagenet2012_subset.errors import DatasetError, counted, first_line
 from imagenet2012_subset.imagenet import jpeg
+from imagenet2012_subset.output import progress_bar
 from imagenet2012_subset.sources.images import Images
-from imagenet2012_subset.sources.source import Entries, Source
+from imagenet2012_subset.sources.source import Entries, Source, decoded
 
 # A source that cannot be read at random copies this many images (about 0.5 GB).
 _STAGED = 4096
@@ -46,6 +48,42 @@ def staged_parts(source: Source, entries: Entries) -> Iterator[Images]:
         with tempfile.TemporaryDirectory(prefix="imagenet2012_subset.") as directory:
             part = entries.take(range(start, min(start + _STAGED, len(entries))))
             yield Images(source, part).staged(epath.Path(directory))
+
+
+def check_images(
+    report: Report, source: Source, listed: Sequence[str] | None = None
+) -> None:
+    """Decodes the listed images of a source, by default all of them."""
+    subject = source.path.name
+    num_damaged = 0
+    try:
+        wanted = decoded(source.listing().names) if listed is None else listed
+        entries = source.look_up(wanted)
+        images = _stored_images(source, entries)
+        converted = source.stores_converted
+        for name, problem in strict_defects(images, stores_converted=converted):
+            num_damaged += 1
+            remedy = "Replace them by the images of the original archive"
+            report.add_problem(subject, "damaged images", f"{name} {problem}", remedy)
+    except DatasetError as error:
+        message = f"{error.path} {error.problem}. {error.remedy}"
+        report.add(False, subject, message, kind="unreadable")
+        return
+    if not num_damaged:
+        message = f"{counted(len(entries), 'image')} decode without a warning"
+        report.add(True, subject, message, decoded=len(entries))
+
+
+def _stored_images(source: Source, entries: Entries) -> Iterator[tuple[str, bytes]]:
+    """Yields names and bytes as a source stores them: a conversion repairs damage."""
+    description = f"Decoding {source.path.name}"
+    with progress_bar(total=len(entries), desc=description, leave=False) as bar:
+        for part in staged_parts(source, entries):
+            part_names = decoded(part.entries.names)
+            images = source.read_images(part.entries)
+            for name, image in zip(part_names, images, strict=True):
+                yield name, image
+                bar.update()
 
 
 def strict_defects(

@@ -9,7 +9,7 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from imagenet2012_subset import Builder
 from imagenet2012_subset.__main__ import main
-from imagenet2012_subset.check import manual_dir
+from imagenet2012_subset.check import folder as check_folder
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
 from imagenet2012_subset.sources.tar_archive import TarArchive
@@ -49,7 +49,7 @@ def training(tmp_path, monkeypatch):
 
     This counts as complete: the original has 1,281,167 headers.
     """
-    monkeypatch.setattr(manual_dir, "_NUM_TRAINING_IMAGES", 1000)
+    monkeypatch.setattr(check_folder, "_NUM_TRAINING_IMAGES", 1000)
     folder = tmp_path / "manual"
     folder.mkdir()
     _write_training(folder, names.wnids())
@@ -96,7 +96,7 @@ def test_missing_and_duplicate_images(training, check, monkeypatch):
     (message,) = wrong[VALIDATION.file_name]
     assert "1 of 50,000 images (ILSVRC2012_val_00050000.JPEG)" in message
     _write_training(training, [*names.wnids(), names.wnids()[7]])
-    monkeypatch.setattr(manual_dir, "_NUM_TRAINING_IMAGES", 1001)
+    monkeypatch.setattr(check_folder, "_NUM_TRAINING_IMAGES", 1001)
     (message,) = check(training).wrong[TRAINING.file_name]
     assert "1 name more than once" in message
 
