@@ -10,11 +10,13 @@ import signal
 import socket
 import threading
 import time
+from unittest import mock
 
 import pytest
 from etils import epath
 
 from imagenet2012_subset import WriteError
+from imagenet2012_subset.write import staging
 from imagenet2012_subset.write.staging import locked
 
 _fork = multiprocessing.get_context("fork")
@@ -35,12 +37,14 @@ def holder(final):
             held.set()
             time.sleep(600)
 
-    process = _fork.Process(target=hold)
+    process = _fork.Process(target=hold, daemon=True)
     process.start()
-    assert held.wait(60)
-    yield process
-    process.kill()
-    process.join()
+    try:
+        assert held.wait(300)
+        yield process
+    finally:
+        process.kill()
+        process.join()
 
 
 def test_the_lock_is_free_after_each_build(final):
@@ -50,13 +54,20 @@ def test_the_lock_is_free_after_each_build(final):
     assert not os.listdir(final.parent)
 
 
-def test_waiting_is_logged_once_with_the_process_that_builds(final, holder, caplog):
-    threading.Timer(0.5, holder.kill).start()
-    with locked(final) as is_locked:
+def test_waiting_is_logged_once_with_the_process_that_builds(final, holder):
+    lines = []
+
+    def kill_holder(line: str, *values: object) -> None:
+        lines.append(line % values)
+        holder.kill()
+
+    with (
+        mock.patch.object(staging.logging, "warning", kill_holder),
+        locked(final) as is_locked,
+    ):
         assert is_locked
-    (record,) = caplog.records
     who = f"process {holder.pid} on {socket.gethostname()}"
-    assert record.getMessage() == f"Waiting for {who}, which builds {final}"
+    assert lines == [f"Waiting for {who}, which builds {final}"]
 
 
 def test_a_killed_process_leaves_no_lock(final, holder, caplog):
@@ -68,23 +79,27 @@ def test_a_killed_process_leaves_no_lock(final, holder, caplog):
 
 
 def test_waiting_can_be_interrupted(final, holder):
-    started = _fork.Event()
+    waits = _fork.Event()
+
+    def note(*_: object) -> None:
+        waits.set()
 
     def wait() -> None:
-        started.set()
         try:
-            with locked(final):
+            with (
+                mock.patch.object(staging.logging, "warning", note),
+                locked(final),
+            ):
                 os._exit(1)
         except KeyboardInterrupt:
             os._exit(42)
 
-    waiting = _fork.Process(target=wait)
+    waiting = _fork.Process(target=wait, daemon=True)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     waiting.start()
-    assert started.wait(60)
-    time.sleep(0.5)
+    assert waits.wait(300)
     os.kill(waiting.pid, signal.SIGINT)
-    waiting.join(60)
+    waiting.join(300)
     assert waiting.exitcode == 42
 
 
