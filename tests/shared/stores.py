@@ -23,7 +23,7 @@ import pytest
 
 from tests.shared.fault_proxy import FaultProxy
 
-_SECONDS_TO_START = 30
+_SECONDS_TO_START = 300
 
 
 @pytest.fixture(scope="session", params=["moto", "s3rver"])

@@ -14,7 +14,6 @@ from etils import epath
 from imagenet2012_subset import WriteError
 from imagenet2012_subset.prepared.dataset import PreparedDataset, open_dataset
 from imagenet2012_subset.tfds_internals import FileFormat
-from tests.shared import tfds_builder
 
 _FORMATS = ("tfrecord", "array_record", "parquet")
 
@@ -56,13 +55,6 @@ def test_a_complete_dataset(dataset_in, file_format):
     assert dataset.metadata["training_names"] == 6
     assert all(path.exists() for path in dataset.shard_paths("train"))
     dataset.ensure_complete()
-
-
-def test_a_dataset_that_tfds_built_is_complete(small_data, tmp_path):
-    built = tfds_builder.build(
-        "1pct", small_data.manual_dir, small_data.subset_list, tmp_path / "theirs"
-    )
-    open_dataset(built.data_path).ensure_complete()
 
 
 @pytest.mark.parametrize("file_format", _FORMATS)

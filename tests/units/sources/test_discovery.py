@@ -175,19 +175,6 @@ def test_files_that_are_not_the_archive_are_named(manual_dir, present, shown):
     assert error.remedy.startswith(TRAINING.how_to_get)
 
 
-def test_a_directory_that_does_not_exist_or_is_a_file(manual_dir):
-    with pytest.raises(ManualDirError) as caught:
-        find_source(manual_dir / "none", TRAINING)
-    assert caught.value.problem == "does not exist"
-    for name in (TAR, VALIDATION.file_name, "file"):
-        (manual_dir / name).touch()
-        with pytest.raises(ManualDirError) as caught:
-            find_source(manual_dir / name, TRAINING)
-        assert caught.value.problem == "is a file, not a directory"
-        assert caught.value.path == str(manual_dir / name)
-        assert caught.value.remedy.endswith(str(manual_dir))
-
-
 @pytest.mark.parametrize("folder", ["ILSVRC2012", "ImageNet", "imagenet", "data"])
 @pytest.mark.parametrize(
     ("original", "content"), [(TRAINING, TRAINING_TAR), (VALIDATION, VALIDATION_TAR)]

@@ -53,13 +53,6 @@ def test_taken_entries_have_only_the_files_that_they_are_in(indices, rows, paths
     assert _rows(taken.take(range(len(taken)))) == _rows(taken)
 
 
-def test_a_table_of_one_file_is_shared():
-    one = Entries.from_columns(
-        TABLE.take(np.array([1])), NAMES, [0] * 4, *[[1] * 4] * 3
-    )
-    assert one.take([2]).table is one.table
-
-
 def test_entries_can_be_empty_and_can_be_pickled():
     assert not list(Entries.from_columns(TABLE))
     copy = pickle.loads(pickle.dumps(ENTRIES))
