@@ -21,6 +21,7 @@ from imagenet2012_subset.prepared.dataset import (
     INFO_FILE,
     LABELS_FILE,
     PreparedDataset,
+    length_and_time,
     open_dataset,
 )
 from imagenet2012_subset.prepared.provenance import Provenance
@@ -145,7 +146,7 @@ def _find_list(
     for folder in filter(None, folders):
         for path in sorted(folder.glob("*.txt")) if sha256 else ():
             try:
-                if path.stat().length > _MAX_LIST_BYTES:
+                if length_and_time(path)[0] > _MAX_LIST_BYTES:
                     continue
                 listed = read_subset_list(path)
             except (OSError, SubsetListError):

@@ -18,7 +18,11 @@ from imagenet2012_subset.imagenet.names import wnids
 from imagenet2012_subset.imagenet2012_subset_dataset_builder import Builder
 from imagenet2012_subset.page import plots
 from imagenet2012_subset.page.survey import SIDE, SplitSurvey, Thumbnail
-from imagenet2012_subset.prepared.dataset import INFO_FILE, PreparedDataset
+from imagenet2012_subset.prepared.dataset import (
+    INFO_FILE,
+    PreparedDataset,
+    length_and_time,
+)
 from imagenet2012_subset.tfds_internals import Size
 from imagenet2012_subset.version import __version__
 
@@ -114,7 +118,7 @@ def describe_dataset(
     """
     info = dataset.builder().info
     config = Builder.builder_configs.get(info.config_name)
-    modified = (dataset.folder / INFO_FILE).stat().mtime
+    _, modified = length_and_time(dataset.folder / INFO_FILE)
     built = datetime.datetime.fromtimestamp(modified, datetime.timezone.utc)
     facts = [
         Fact("Config", info.config_name or ""),
@@ -154,7 +158,7 @@ def describe_split(dataset: PreparedDataset, survey: SplitSurvey) -> dict[str, A
         "num_bytes": info.num_bytes,
         "mean_bytes": float(survey.num_bytes.mean()),
         "shards": [
-            (path.name, num_images, path.stat().length)
+            (path.name, num_images, length_and_time(path)[0])
             for path, num_images in zip(paths, info.shard_lengths, strict=True)
         ],
         "images_per_shard": _range_text(info.shard_lengths),

@@ -229,6 +229,18 @@ def overwriting(folder: epath.Path) -> str:
     )
 
 
+def length_and_time(path: epath.Path) -> tuple[int, float]:
+    """Returns a file's length in bytes and its modification time, in seconds.
+
+    `epath` also looks up the owner's name, and fails for a user without one.
+    """
+    if is_local(path):
+        found = os.stat(path)
+        return found.st_size, found.st_mtime
+    status = path.stat()
+    return int(status.length), float(status.mtime)
+
+
 @contextlib.contextmanager
 def reading(path: epath.Path) -> Iterator[None]:
     """Converts errors of reading a dataset's file to errors with a remedy.
@@ -291,8 +303,7 @@ def _read_metadata(path: epath.Path) -> Mapping[str, Any]:
 def _length(path: epath.Path) -> int | None:
     """Returns the length of a file in bytes; None if it does not exist."""
     try:
-        # `epath` also looks up the owner's name, and fails for a user without one.
-        return os.stat(path).st_size if is_local(path) else int(path.stat().length)
+        return length_and_time(path)[0]
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:

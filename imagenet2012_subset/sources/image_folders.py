@@ -291,8 +291,8 @@ def _warn_of_other_sizes(path: epath.Path, original: Original, found: Entries) -
         is_far = bool(found.sizes.max() < usual / 2 or found.sizes.min() > usual * 2)
     if is_far:
         logging.warning(
-            "%s: %s have %s bytes on average, the originals %s: they seem to have been "
-            "resized or encoded again. The dataset will contain them as they are.",
+            "%s: %s with %s bytes on average, the originals with %s. They seem to have "
+            "been resized or encoded again. The dataset will contain them as they are.",
             path,
             counted(len(found), "image"),
             f"{average:,.0f}",

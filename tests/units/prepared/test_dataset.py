@@ -12,7 +12,11 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset import WriteError
-from imagenet2012_subset.prepared.dataset import PreparedDataset, open_dataset
+from imagenet2012_subset.prepared.dataset import (
+    PreparedDataset,
+    length_and_time,
+    open_dataset,
+)
 from imagenet2012_subset.tfds_internals import FileFormat
 
 _FORMATS = ("tfrecord", "array_record", "parquet")
@@ -123,7 +127,13 @@ def test_a_shard_of_a_user_without_a_name(dataset_in, monkeypatch):
         raise KeyError(f"getpwuid(): uid not found: {uid}")
 
     monkeypatch.setattr("pwd.getpwuid", unknown)
-    open_dataset(dataset_in()).ensure_complete()
+    dataset = open_dataset(dataset_in())
+    dataset.ensure_complete()
+    written = [length_and_time(path) for path in dataset.shard_paths("train")]
+    assert written == [
+        (os.path.getsize(path), os.path.getmtime(path))
+        for path in dataset.shard_paths("train")
+    ]
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b'{"splits": 1}'])

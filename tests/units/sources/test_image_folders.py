@@ -227,8 +227,8 @@ def test_images_that_seem_to_be_resized_cause_a_warning(make, caplog, sizes, war
     if warned:
         average = sum(map(int, sizes)) / len(sizes)
         assert messages[0].startswith(
-            f"{tree.path}: {len(sizes):,} images have {average:,.0f} bytes on average, "
-            f"the originals {USUAL:,.0f}: they seem to have been resized"
+            f"{tree.path}: {len(sizes):,} images with {average:,.0f} bytes on average, "
+            f"the originals with {USUAL:,.0f}. They seem to have been resized"
         )
 
 
