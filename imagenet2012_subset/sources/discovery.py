@@ -15,9 +15,13 @@ from etils import epath
 
 from imagenet2012_subset.errors import DatasetError, ManualDirError, counted, first_of
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.imagenet.originals import (
+    TRAINING,
+    VALIDATION,
+    Original,
+    label_function,
+)
 from imagenet2012_subset.sources.advice import Advice, describe_file, why_not_tar
-from imagenet2012_subset.sources.example import label_function
 from imagenet2012_subset.sources.hub_parquet import HubParquet, find_parquet_files
 from imagenet2012_subset.sources.image_folders import ImageFolders, Layout, layouts_of
 from imagenet2012_subset.sources.prepared_imagenet import (

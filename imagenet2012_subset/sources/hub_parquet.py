@@ -30,9 +30,13 @@ from imagenet2012_subset.errors import (
     install,
 )
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, Original
+from imagenet2012_subset.imagenet.originals import (
+    TRAINING,
+    LabelOf,
+    Original,
+    label_function,
+)
 from imagenet2012_subset.output import progress_bar
-from imagenet2012_subset.sources.example import LabelOf, label_function
 from imagenet2012_subset.sources.index_cache import IndexedSource
 from imagenet2012_subset.sources.source import Entries, Entry, Index
 from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order

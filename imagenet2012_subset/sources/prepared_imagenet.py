@@ -16,12 +16,12 @@ from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
-from imagenet2012_subset.sources.example import RecordError, label_function
+from imagenet2012_subset.imagenet.originals import Original, label_function
 from imagenet2012_subset.sources.index_cache import IndexedSource
 from imagenet2012_subset.sources.record_files import (
     DAMAGED,
     ArrayRecord,
+    RecordError,
     RecordFormat,
     TFRecord,
 )
@@ -33,7 +33,6 @@ from imagenet2012_subset.tfds_internals import ShardedFileTemplate
 
 _DATASET = "imagenet2012"
 _VERSIONS = ("5.1.0", "5.0.0")
-_SPLITS = {TRAINING: "train", VALIDATION: "validation"}
 _INFO = "dataset_info.json"
 
 # TFDS calls a directory `incomplete.<random>_<version>` until the dataset is finished;
@@ -106,7 +105,6 @@ class PreparedImagenet(IndexedSource):
         """
         self.path = path
         self.original = original
-        self.split = _SPLITS[original]
         self._index_folder = index_folder
         if not (info := _info(path)):
             raise self._unusable(f"contains no {_INFO}: TFDS did not finish it")
@@ -116,11 +114,11 @@ class PreparedImagenet(IndexedSource):
             raise self._unusable(f"is version {self.version}, not {supported}")
         self._check_features()
         splits = {split["name"]: split for split in info.get("splits", ())}
-        split = splits.get(self.split, {})
+        split = splits.get(original.split, {})
         self.shard_lengths = [int(n) for n in split.get("shardLengths", ())]
         if not sum(self.shard_lengths):
             present = first_of(sorted(splits)) or "none"
-            raise self._unusable(f"contains no split {self.split} (but {present})")
+            raise self._unusable(f"contains no split {original.split} (but {present})")
         file_format = info.get("fileFormat", "tfrecord")
         if file_format not in _FORMATS:
             supported = " or ".join(_FORMATS)
@@ -135,7 +133,7 @@ class PreparedImagenet(IndexedSource):
         template = ShardedFileTemplate(
             data_dir=path,
             dataset_name=_DATASET,
-            split=self.split,
+            split=original.split,
             filetype_suffix=file_format,
         )
         if given := split.get("filepathTemplate"):
@@ -193,7 +191,7 @@ class PreparedImagenet(IndexedSource):
 
     def describe(self) -> str:
         num_examples, num_images = sum(self.shard_lengths), self.original.num_images
-        text = f"its split {self.split} has {counted(num_examples, 'example')}"
+        text = f"its split {self.original.split} has {counted(num_examples, 'example')}"
         if num_examples < num_images:
             return (
                 f"{text}, the original {num_images:,}: it was prepared from part of "
@@ -202,7 +200,8 @@ class PreparedImagenet(IndexedSource):
         return text
 
     def _find_images(self) -> Index:
-        with self._progress(f"Locating images in {_DATASET} {self.split}") as bar:
+        what = f"Locating images in {_DATASET} {self.original.split}"
+        with self._progress(what) as bar:
             label_of = label_function(self.original)
             shards = self._format.walk(self.table, label_of, bar.update)
         for path, length, shard in zip(
@@ -223,7 +222,7 @@ class PreparedImagenet(IndexedSource):
 
     @property
     def _index_name(self) -> epath.Path:
-        return self.path / f"{_DATASET}-{self.split}"
+        return self.path / f"{_DATASET}-{self.original.split}"
 
     def read_images(self, entries: Entries) -> Iterator[bytes]:
         found = list(entries)

@@ -1,50 +1,169 @@
-"""The two formats in which TFDS stores records: TFRecord and ArrayRecord."""
+"""The records of `imagenet2012`, in the two formats in which TFDS stores them.
+
+A record is a serialized `tf.train.Example`: a map from names to features, in an order
+that differs between records. Each level is a field: a tag, the length of its content,
+and the content.
+"""
 
 from __future__ import annotations
 
 import abc
 import itertools
+import re
 import struct
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from imagenet2012_subset.errors import LEAVE_ALONE, ArchiveError
-from imagenet2012_subset.sources.example import (
-    MAX_FEATURE,
-    OTHER_FEATURES,
-    Example,
-    LabelOf,
-    RecordError,
-    first_feature,
-    parse_example,
-)
+from imagenet2012_subset.errors import ArchiveError
+from imagenet2012_subset.imagenet.originals import LabelOf
 from imagenet2012_subset.sources.source import Entry
-from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
+from imagenet2012_subset.storage.files import FileTable, Range, read_in_order
 from imagenet2012_subset.storage.folders import in_threads
 from imagenet2012_subset.storage.in_step import OnProgress, Walk, Walks
-from imagenet2012_subset.storage.open import find_files, open_files
+from imagenet2012_subset.storage.open import ensure_unchanged, open_files
 
 DAMAGED = (
     "Copy the file again from where it was prepared, or prepare the dataset again "
     "(tfds build imagenet2012 --overwrite)"
 )
+_OTHER_FEATURES = "does not contain file_name, image and label"
+_OTHER_RECORD = "is not the one that was found there"
 _WRONG_CHECKSUM = "does not match its checksum"
-_ANOTHER_RECORD = "is not the one that was found there"
+
+_VARINT = rb"[\x80-\xff]{0,9}[\x00-\x7f]"
+_EXAMPLE = re.compile(rb"\x0a(" + _VARINT + rb")")  # Example.features
+_FEATURE = re.compile(
+    rb"\x0a(" + _VARINT + rb")"  # Features.feature: an entry of the map
+    + rb"\x0a(\x09file_name|\x05image|\x05label)"  # its key, after its length
+    + rb"\x12" + _VARINT  # its value, a Feature
+    + rb"([\x0a\x1a])" + _VARINT  # Feature.bytes_list or Feature.int64_list
+    + rb"\x0a(" + _VARINT + rb")"  # what this list contains
+)  # fmt: skip
+_FILE_NAME, _IMAGE, _LABEL = b"\x09file_name", b"\x05image", b"\x05label"
+_INT64_LIST = b"\x1a"
+_MAX_VALUE = 32  # The longest name or label, in bytes.
+# No feature without an image's bytes is longer, in bytes.
+_MAX_FEATURE = 80
 
 # A TFRecord file has the length of each record and a checksum of the length in front of
 # it, and a checksum of the record behind it.
 _FRAME = struct.Struct("<QI")
 _LENGTH_BYTES = 8
 _CRC = struct.Struct("<I")
-
 # More bytes than from the end of an image to the start of the next one, so that a
 # record costs one read.
 _WINDOW = 256
 
-# One record at a time takes the least CPU: several shards are written at a time.
 _ARRAY_RECORD_OPTIONS = "readahead_buffer_size:0,max_parallelism:0"
+
+
+class RecordError(Exception):
+    """A record is damaged; the message continues "this record ..."."""
+
+
+class Example:
+    """The features of one record, as far as they are parsed.
+
+    Attributes:
+      name: the image's file name.
+      label: its class.
+      offset: of the image's first byte, in bytes.
+      size: the image's length in bytes.
+    """
+
+    __slots__ = ("label", "name", "offset", "size")
+
+    def __init__(self) -> None:
+        self.name = b""
+        self.label = self.offset = self.size = -1
+
+    def parse_feature(self, data: bytes, at: int, start: int = 0) -> int:
+        """Parses a feature; of the image, only the part before its bytes.
+
+        Args:
+          data: a part of a file.
+          at: the position of the feature in `data`.
+          start: the position of `data` in the file.
+
+        Returns:
+          The end of the feature in `data`, which may be past the end of `data`.
+
+        Raises:
+          RecordError: if it is not one of the three features, or was parsed before.
+        """
+        if not (match := _FEATURE.match(data, at)):
+            raise RecordError(_OTHER_FEATURES)
+        length, key, kind, value_length = match.groups()
+        value, size = match.end(), _number(value_length)
+        end = value + size
+        ends_together = end == match.end(1) + _number(length)
+        if not ends_together or (kind == _INT64_LIST) != (key == _LABEL):
+            raise RecordError(_OTHER_FEATURES)
+        if key == _IMAGE and self.size < 0:
+            self.offset, self.size = start + value, size
+        elif size > _MAX_VALUE or end > len(data):
+            raise RecordError(_OTHER_FEATURES)
+        elif key == _FILE_NAME and not self.name:
+            self.name = data[value:end]
+        elif key == _LABEL and self.label < 0:
+            self.label = _number(data[value:end])
+        else:
+            raise RecordError(_OTHER_FEATURES)
+        return end
+
+    def check(self, label_of: LabelOf) -> None:
+        """Checks that nothing is missing, and that name and label agree.
+
+        Raises:
+          RecordError: if something is missing, or they disagree.
+        """
+        if not self.name or self.label < 0 or self.size < 0:
+            raise RecordError(_OTHER_FEATURES)
+        label = label_of(self.name)
+        if label == self.label:
+            return
+        name = self.name.decode(errors="replace")
+        if label is None:
+            raise RecordError(f"contains {name}, which is not an image of this split")
+        raise RecordError(
+            f"labels {name} as class {self.label}, but it belongs to class {label}"
+        )
+
+
+def _parse_example(data: bytes, start: int, end: int, label_of: LabelOf) -> Example:
+    """Parses a whole record, which is from `start` to `end` in `data`.
+
+    Raises:
+      RecordError: if it is not an example of the split.
+    """
+    example = Example()
+    at = _first_feature(data, start, end)
+    while at < end:
+        at = example.parse_feature(data, at)
+    if at > end:
+        raise RecordError(_OTHER_FEATURES)
+    example.check(label_of)
+    return example
+
+
+def _first_feature(data: bytes, at: int, end: int) -> int:
+    """Returns the position of the first feature of a record from `at` to `end`."""
+    match = _EXAMPLE.match(data, at)
+    if not match or match.end() + _number(match[1]) != end:
+        raise RecordError(_OTHER_FEATURES)
+    return match.end()
+
+
+def _number(varint: bytes) -> int:
+    """Decodes a protobuf varint: seven bits a byte, the lowest first."""
+    if len(varint) == 1:
+        return varint[0]
+    number = 0
+    for byte in reversed(varint):
+        number = number << 7 | byte & 0x7F
+    return number
 
 
 class Records(NamedTuple):
@@ -114,7 +233,7 @@ class TFRecord(RecordFormat):
         with open_files(table) as files:
             walks = Walks(files, on_progress)
             for file, records in reversed([*enumerate(each)]):
-                walks.add(_walk_file(walks, files, file, records, label_of))
+                walks.add(_walk_file(walks, table, file, records, label_of))
             walks.run()
         return each
 
@@ -134,6 +253,90 @@ class TFRecord(RecordFormat):
         return f"at byte {entry.offset:,}"
 
 
+def _walk_file(
+    walks: Walks, table: FileTable, file: int, records: Records, label_of: LabelOf
+) -> Walk:
+    """Walks from image to image, in steps that `walks` runs."""
+    size = int(table.sizes[file])
+    data, position = b"", 0  # What was read last, and where in the file it starts.
+    at = start = end = 0
+    example = Example()
+    try:
+        while at < size:
+            if at + _MAX_FEATURE > position + len(data) < size:
+                data = yield Range(file, at, min(_WINDOW, size - at))
+                position = at
+            here = at - position
+            if at == end:
+                start, example = at, Example()
+                if here + _FRAME.size > len(data):
+                    raise RecordError("is cut off in its length")
+                # The record itself contains its length again, so the checksum of the
+                # length can wait.
+                length, _ = _FRAME.unpack_from(data, here)
+                end = start + _FRAME.size + length + _CRC.size
+                if end > size:
+                    raise RecordError(
+                        f"is cut off: it takes {end - start:,} bytes, but the file "
+                        f"ends at byte {size:,}"
+                    )
+                here = _first_feature(
+                    data, here + _FRAME.size, end - _CRC.size - position
+                )
+                at = position + here
+            elif at < end - _CRC.size:
+                at = position + example.parse_feature(data, here, position)
+                if at > end - _CRC.size:
+                    raise RecordError(_OTHER_FEATURES)
+            else:
+                example.check(label_of)
+                (crc,) = _CRC.unpack_from(data, here)
+                before = example.offset - start
+                after = end - example.offset - example.size
+                records.names.append(example.name)
+                records.offsets.append(example.offset)
+                records.sizes.append(example.size)
+                records.seals.append(crc << 24 | before << 12 | after)
+                walks.passed += end - start
+                at = end
+    except RecordError as error:
+        problem = f"record {len(records.names):,} at byte {start:,} {error}"
+        raise ArchiveError(table.paths[file], problem, DAMAGED) from error
+
+
+def _verified(data: bytes, seal: int, label_of: LabelOf) -> tuple[bytes, bytes]:
+    """Returns the name and the bytes of the image in a record with its frame."""
+    sealed_crc, before, after = _unsealed(seal)
+    end = len(data) - _CRC.size
+    length, length_crc = _FRAME.unpack_from(data)
+    (crc,) = _CRC.unpack_from(data, end)
+    if (length, crc) != (end - _FRAME.size, sealed_crc):
+        raise RecordError(_OTHER_RECORD)
+    # In three parts, because only the image's bytes are used again.
+    image = data[before:-after]
+    parts = data[_FRAME.size : before], image, data[-after : -_CRC.size]
+    if crc != _masked_crc(*parts) or length_crc != _masked_crc(data[:_LENGTH_BYTES]):
+        raise RecordError(_WRONG_CHECKSUM)
+    example = _parse_example(data, _FRAME.size, end, label_of)
+    if (example.offset, example.size) != (before, len(image)):
+        raise RecordError(_OTHER_RECORD)
+    return example.name, image
+
+
+def _masked_crc(*parts: bytes) -> int:
+    """Returns the checksum that TFRecord stores: CRC-32C, rotated and shifted."""
+    import google_crc32c
+
+    crc = 0
+    for part in parts:
+        crc = google_crc32c.extend(crc, part)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def _unsealed(seal: int) -> tuple[int, int, int]:
+    return seal >> 24, seal >> 12 & 0xFFF, seal & 0xFFF
+
+
 class ArrayRecord(RecordFormat):
     """Reads whole records through the format's own reader.
 
@@ -151,7 +354,7 @@ class ArrayRecord(RecordFormat):
             for number in range(reader.num_records()):
                 try:
                     data = _read_array_record(reader, number)
-                    example = parse_example(data, 0, len(data), label_of)
+                    example = _parse_example(data, 0, len(data), label_of)
                 except RecordError as error:
                     problem = f"record {number:,} {error}"
                     raise ArchiveError(table.paths[file], problem, DAMAGED) from error
@@ -171,7 +374,7 @@ class ArrayRecord(RecordFormat):
             reader = _open_array_record(table, file)
             for entry in in_file:
                 data = _read_array_record(reader, entry.seal)
-                example = parse_example(data, 0, len(data), label_of)
+                example = _parse_example(data, 0, len(data), label_of)
                 end = example.offset + example.size
                 yield example.name, data[example.offset : end]
 
@@ -179,118 +382,11 @@ class ArrayRecord(RecordFormat):
         return f"record {entry.seal:,}"
 
 
-class _Window:
-    """The part of a file that a walk read last.
-
-    Attributes:
-      data: its bytes.
-      start: its position in the file.
-    """
-
-    def __init__(self, file: int, file_size: int):
-        self.data, self.start = b"", 0
-        self._file, self._file_size = file, file_size
-
-    def move_to(self, at: int) -> Generator[Range, bytes, None]:
-        """Reads more, unless a whole frame or feature at this position was read."""
-        end = self.start + len(self.data)
-        if at + MAX_FEATURE > end and end < self._file_size:
-            size = min(_WINDOW, self._file_size - at)
-            self.data, self.start = (yield Range(self._file, at, size)), at
-
-
-def _walk_file(
-    walks: Walks, files: Files, file: int, records: Records, label_of: LabelOf
-) -> Walk:
-    """Walks from image to image, in steps that `walks` runs."""
-    size = files.size(file)
-    window = _Window(file, size)
-    at = start = 0
-    try:
-        while at < size:
-            start = at
-            yield from window.move_to(at)
-            end = start + _framed_length(window.data, at - window.start)
-            if end > size:
-                raise RecordError(
-                    f"is cut off: it takes {end - _CRC.size - start:,} bytes, but the "
-                    f"file ends at byte {size:,}"
-                )
-            end -= _CRC.size
-            at += _FRAME.size - window.start
-            at = window.start + first_feature(window.data, at, end - window.start)
-            example = Example()
-            while at < end:
-                yield from window.move_to(at)
-                first = window.start
-                at = first + example.parse_feature(window.data, at - first, first)
-            if at > end:
-                raise RecordError(OTHER_FEATURES)
-            example.check(label_of)
-            yield from window.move_to(at)
-            (crc,) = _CRC.unpack_from(window.data, at - window.start)
-            at += _CRC.size
-            before = example.offset - start
-            after = at - example.offset - example.size
-            records.names.append(example.name)
-            records.offsets.append(example.offset)
-            records.sizes.append(example.size)
-            records.seals.append(crc << 24 | before << 12 | after)
-            walks.passed += at - start
-    except RecordError as error:
-        problem = f"record {len(records.names):,} at byte {start:,} {error}"
-        raise ArchiveError(files.path(file), problem, DAMAGED) from error
-
-
-def _framed_length(data: bytes, at: int) -> int:
-    """Returns the length of a record with its frame, which starts at this position."""
-    if at + _FRAME.size > len(data):
-        raise RecordError("is cut off in its length")
-    # The record itself contains its length again, so this checksum can wait.
-    length, _ = _FRAME.unpack_from(data, at)
-    return _FRAME.size + int(length) + _CRC.size
-
-
-def _verified(data: bytes, seal: int, label_of: LabelOf) -> tuple[bytes, bytes]:
-    """Returns the name and the bytes of the image in a record with its frame."""
-    sealed_crc, before, after = _unsealed(seal)
-    end = len(data) - _CRC.size
-    length, length_crc = _FRAME.unpack_from(data)
-    (crc,) = _CRC.unpack_from(data, end)
-    if (length, crc) != (end - _FRAME.size, sealed_crc):
-        raise RecordError(_ANOTHER_RECORD)
-    # In three parts, because only the image's bytes are used again.
-    image = data[before:-after]
-    parts = data[_FRAME.size : before], image, data[-after : -_CRC.size]
-    if crc != _masked_crc(*parts) or length_crc != _masked_crc(data[:_LENGTH_BYTES]):
-        raise RecordError(_WRONG_CHECKSUM)
-    example = parse_example(data, _FRAME.size, end, label_of)
-    if (example.offset, example.size) != (before, len(image)):
-        raise RecordError(_ANOTHER_RECORD)
-    return example.name, image
-
-
-def _masked_crc(*parts: bytes) -> int:
-    """Returns the checksum that TFRecord stores: CRC-32C, rotated and shifted."""
-    import google_crc32c
-
-    crc = 0
-    for part in parts:
-        crc = google_crc32c.extend(crc, part)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def _unsealed(seal: int) -> tuple[int, int, int]:
-    return seal >> 24, seal >> 12 & 0xFFF, seal & 0xFFF
-
-
 def _open_array_record(table: FileTable, file: int) -> Any:
     from array_record.python import array_record_module
 
     path = table.paths[file]
-    if not find_files([path]).same_versions(table.take(np.array([file]))):
-        problem = "was written to or replaced while it was in use"
-        raise ArchiveError(path, problem, f"The file changed; {LEAVE_ALONE}")
+    ensure_unchanged(table.take(np.array([file])))
     reader = array_record_module.ArrayRecordReader(path, _ARRAY_RECORD_OPTIONS)
     if not reader.ok():
         raise ArchiveError(path, "is not an ArrayRecord file, or is cut off", DAMAGED)

@@ -40,7 +40,7 @@ _warned: set[tuple[int, str]] = set()
 _READ_FAILED = (
     f"The file changed or its disk failed while it was being read; {LEAVE_ALONE}"
 )
-_CHANGED = f"The file changed since it was found; {LEAVE_ALONE}"
+CHANGED = f"The file changed since it was found; {LEAVE_ALONE}"
 
 
 class Range(NamedTuple):
@@ -213,7 +213,7 @@ class Files:
                     continue
                 raise cannot_open(path, error) from error
         if problem := self._change(file, status_of(os.fstat(opened.fd))):
-            raise ArchiveError(path, problem, _CHANGED)
+            raise ArchiveError(path, problem, CHANGED)
         if self._takes_advice:
             # The data after a header is not needed: turn off read-ahead.
             with contextlib.suppress(OSError):

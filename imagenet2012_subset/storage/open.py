@@ -6,7 +6,15 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from imagenet2012_subset.storage.files import Files, FileTable, cannot_open
+import numpy as np
+
+from imagenet2012_subset.errors import ArchiveError
+from imagenet2012_subset.storage.files import (
+    CHANGED,
+    Files,
+    FileTable,
+    cannot_open,
+)
 from imagenet2012_subset.storage.folders import status
 from imagenet2012_subset.storage.object_store import ObjectFiles, object_status
 from imagenet2012_subset.storage.paths import is_local
@@ -42,6 +50,18 @@ def find_files(paths: Sequence[str]) -> FileTable:
         except OSError as error:
             raise cannot_open(path, error) from error
     return FileTable.of(paths, found)
+
+
+def ensure_unchanged(table: FileTable) -> None:
+    """Looks up the files of a table again, for libraries that open files themselves.
+
+    Raises:
+      ArchiveError: if one changed since it was found.
+    """
+    for file, path in enumerate(table.paths):
+        if not find_files([path]).same_versions(table.take(np.array([file]))):
+            problem = "was written to or replaced while it was in use"
+            raise ArchiveError(path, problem, CHANGED)
 
 
 def open_files(table: FileTable) -> Files:
