@@ -41,7 +41,7 @@ from imagenet2012_subset.tfds_internals import (
 )
 from imagenet2012_subset.version import __version__
 from imagenet2012_subset.write.beam import write_splits_on_beam
-from imagenet2012_subset.write.local import num_workers, write_splits
+from imagenet2012_subset.write.local import num_workers, stage_splits, write_splits
 from imagenet2012_subset.write.prepare import (
     ensure_data_dir,
     ensure_folder,
@@ -203,6 +203,12 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         sources = self._find_sources(dl_manager)
         with sources.naming_alternatives():
             images = self._select(sources, dl_manager, download_config)
+            if self._is_staged:
+                images = stage_splits(
+                    images,
+                    self.data_dir_root / _SCRATCH,
+                    holds_dataset=is_local(self._final_path),
+                )
             plans = [self._plan(*split, download_config) for split in images.items()]
             say(f"To write: {summary(plans)}")
             writer = ShardWriter(
@@ -224,8 +230,6 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
     def _plan(
         self, split: str, images: Images, options: tfds.download.DownloadConfig
     ) -> SplitPlan:
-        if self._is_staged:
-            images = images.staged(self.data_dir_root / _SCRATCH)
         template = self._get_filename_template(split)
         if not is_local(self._final_path):
             template = template.replace(data_dir=self._final_path)

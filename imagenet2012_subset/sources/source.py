@@ -223,13 +223,18 @@ class Source(abc.ABC):
           ArchiveError: as `listing`; or if a file with such a name cannot be an image.
         """
 
+    def num_bytes_to_stage(self, entries: Entries) -> int:
+        """Returns about how many bytes `stage` writes."""
+        del entries
+        return 0
+
     def stage(self, entries: Entries, directory: epath.Path) -> Entries:
         """Returns entries that can be read at random and whose sizes are known.
 
         A source that cannot be read at random copies its images into the directory.
 
         Args:
-          entries: what `look_up` returned.
+          entries: what `look_up` returned, or some of these in the same order.
           directory: exists until the dataset is written, and is removed afterwards.
         """
         del directory

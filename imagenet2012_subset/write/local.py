@@ -7,7 +7,7 @@ import functools
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from etils import epath
 
@@ -15,6 +15,7 @@ from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.output import progress_bar
 from imagenet2012_subset.plan.shards import SplitPlan
 from imagenet2012_subset.prepared.dataset import FRAME_BYTES
+from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.storage.files import more_open_files
 from imagenet2012_subset.storage.paths import free_bytes, is_local
 from imagenet2012_subset.write.duplicates import Duplicates
@@ -24,6 +25,9 @@ WORKERS_VARIABLE = "IMAGENET2012_SUBSET_WORKERS"
 
 # Features, labels and infos beside the shards.
 _OTHER_FILES_BYTES = 1 << 20
+_OTHER_DATA_DIR = "or use another data_dir"
+_OTHER_TMPDIR = "or set TMPDIR to a directory on another disk"
+
 # Its shard, the one that is being synced, and the files of prefetched images.
 _FILES_PER_WORKER = 20
 
@@ -138,17 +142,48 @@ def ensure_space(splits: Sequence[SplitPlan], workers: int = 1) -> None:
         for shard in split.shards
     ]
     folder = epath.Path(splits[0].template.data_dir)
-    remedy = "or use another data_dir"
+    remedy = _OTHER_DATA_DIR
     if not is_local(folder):
         folder = epath.Path(tempfile.gettempdir())
         sizes = sorted(sizes)[-workers:]
-        remedy = "or set TMPDIR to a directory on another disk"
+        remedy = _OTHER_TMPDIR
     needed = sum(sizes) + _OTHER_FILES_BYTES
+    _ensure_free(folder, needed, "the dataset takes", remedy)
+
+
+def stage_splits(
+    splits: Mapping[str, Images], directory: epath.Path, *, holds_dataset: bool
+) -> dict[str, Images]:
+    """Returns the same images, which can be read at random; see `Source.stage`.
+
+    Args:
+      splits: the images of each split.
+      directory: where sources may copy images.
+      holds_dataset: whether the dataset is written to the same disk.
+
+    Raises:
+      WriteError: if the disk has too little space for all copies and the dataset,
+        before anything is copied; or if a copy cannot be written.
+    """
+    images = splits.values()
+    needed = sum(one.source.num_bytes_to_stage(one.entries) for one in images)
+    if needed and holds_dataset:
+        needed += sum(int(one.entries.sizes.sum()) for one in images)
+        what = "a copy of the images and the dataset take about"
+        _ensure_free(directory, needed, what, _OTHER_DATA_DIR)
+    else:
+        _ensure_free(
+            directory, needed, "a copy of the images takes about", _OTHER_TMPDIR
+        )
+    return {split: one.staged(directory) for split, one in splits.items()}
+
+
+def _ensure_free(folder: epath.Path, needed: int, what: str, remedy: str) -> None:
     free = free_bytes(folder)
     if free is not None and free < needed:
         raise WriteError(
             folder,
-            f"has {free:,} bytes free, but the dataset takes {needed:,}",
+            f"has {free:,} bytes free, but {what} {needed:,}",
             f"Free {needed - free:,} bytes, {remedy}",
         )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
+import io
 import pathlib
 import pickle
+import re
 import shutil
 import sys
 import time
@@ -24,7 +24,8 @@ from imagenet2012_subset.sources.hub_parquet import (
     Spool,
     find_parquet_files,
 )
-from imagenet2012_subset.storage.open import find_files
+from imagenet2012_subset.sources.images import Images
+from imagenet2012_subset.write.local import stage_splits
 from tests.shared import faults, forms
 
 
@@ -336,20 +337,6 @@ def test_staged_images_can_be_read_in_another_process(small_data, hub, tmp_path)
     assert error.problem == f"row 2 ({entries[0].name}) is not a JPEG"
 
 
-def test_a_copy_that_is_damaged(small_data, hub, tmp_path):
-    source, entries = _staged(small_data, hub, tmp_path)
-    (path,) = entries.table.paths
-    with open(path, "r+b") as spool:
-        spool.seek(entries[3].offset)
-        spool.write(b"\0")
-    written = dataclasses.replace(entries, table=find_files([path]))
-    images = source.read_images(written)
-    for _ in range(3):
-        next(images)
-    with pytest.raises(ArchiveError, match=f"no longer contains {entries[3].name}"):
-        next(images)
-
-
 @pytest.mark.parametrize("same_size", [True, False])
 def test_a_file_that_changes_before_it_is_copied(small_data, hub, tmp_path, same_size):
     source = _source(hub)
@@ -361,31 +348,86 @@ def test_a_file_that_changes_before_it_is_copied(small_data, hub, tmp_path, same
     with pytest.raises(ArchiveError, match="was written to or replaced") as caught:
         source.stage(entries, epath.Path(tmp_path))
     assert caught.value.path == str(path)
-    assert not list(tmp_path.glob("*.images"))
 
 
-def test_short_space(build, small_data, hub, tmp_path, monkeypatch):
+def test_a_file_that_changes_while_it_is_copied(small_data, hub, tmp_path, monkeypatch):
+    path = hub / "train-00001-of-00003.parquet"
+    append = Spool.append
+    monkeypatch.setattr(
+        Spool, "append", lambda spool, data: path.touch() or append(spool, data)
+    )
+    with pytest.raises(ArchiveError, match="was written to or replaced"):
+        _staged(small_data, hub, tmp_path)
+
+
+@pytest.mark.parametrize("split", ["both", "validation"])
+def test_short_space(build, small_data, hub, tmp_path, monkeypatch, split):
     listed = set(small_data.listed)
-    images = [data for name, data in forms.images(small_data) if name in listed]
-    usage = shutil.disk_usage(tmp_path)._replace(free=2 * sum(map(len, images)) - 1000)
+    training = sum(
+        len(data) for name, data in forms.images(small_data) if name in listed
+    )
+    validation = sum(len(data) for _, data in small_data.validation)
+    needed = 2 * (training + validation)
+    if split == "validation":
+        forms.training_tar(small_data, hub)
+        needed -= training
+    usage = shutil.disk_usage(tmp_path)._replace(free=needed * 9 // 10)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    monkeypatch.setattr(Spool, "append", None)
-    with pytest.raises(WriteError, match="bytes free, but a copy of the images and"):
+    monkeypatch.setattr(hub_parquet, "Spool", lambda path: pytest.fail("copied"))
+    problem = f"has {usage.free:,} bytes free, but a copy of the images and the dataset"
+    with pytest.raises(WriteError, match=problem) as caught:
         build(manual_dir=hub)
+    assert re.match(r"Free [\d,]+ bytes, or use another data_dir", caught.value.remedy)
     faults.assert_nothing_built(tmp_path / "data")
 
 
+@pytest.mark.parametrize("share", [0.9, 1.6])
+def test_short_space_where_the_dataset_is_on_another_disk(
+    small_data, hub, tmp_path, monkeypatch, share
+):
+    source = _source(hub)
+    images = {"train": Images(source, source.look_up(small_data.listed))}
+    needed = source.num_bytes_to_stage(images["train"].entries)
+    usage = shutil.disk_usage(tmp_path)._replace(free=int(share * needed))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+
+    def stage():
+        return stage_splits(images, epath.Path(tmp_path), holds_dataset=False)
+
+    if share > 1:
+        assert [image.name for image in stage()["train"]] == [
+            entry.name for entry in images["train"].entries
+        ]
+        return
+    with pytest.raises(WriteError, match="but a copy of the images takes") as caught:
+        stage()
+    assert "set TMPDIR" in caught.value.remedy
+
+
+def _write_copies_with(monkeypatch, write):
+    """Makes `write(write_to_disk, data)` write the copies of images."""
+
+    class Copies(io.FileIO):
+        def write(self, data):
+            return write(super().write, data)
+
+    monkeypatch.setattr(
+        hub_parquet, "open", lambda path, mode, **_: Copies(path, mode), raising=False
+    )
+
+
 def test_a_copy_that_cannot_be_written(rule, hub, monkeypatch):
-    def pwrite(descriptor, data, offset):
+    def full(write_to_disk, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.pwrite", pwrite)
+    _write_copies_with(monkeypatch, full)
     rule.refuses("train.images", "cannot be written (No space", manual_dir=hub)
 
 
 def test_short_writes_are_continued(rule, hub, monkeypatch):
-    pwrite = os.pwrite
-    monkeypatch.setattr("os.pwrite", lambda fd, data, at: pwrite(fd, data[:100], at))
+    _write_copies_with(
+        monkeypatch, lambda write_to_disk, data: write_to_disk(data[:100])
+    )
     rule.builds(manual_dir=hub)
 
 
@@ -424,5 +466,4 @@ def test_an_interrupt_ends_the_other_threads(small_data, hub, tmp_path, monkeypa
     monkeypatch.setattr(hub_parquet, "progress_bar", lambda **kwargs: Bar())
     with pytest.raises(KeyboardInterrupt):
         _staged(small_data, hub, tmp_path)
-    assert not list(tmp_path.glob("*.images"))
     assert len(appended) < len(small_data.listed)
