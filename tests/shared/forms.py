@@ -14,7 +14,7 @@ from pyarrow import parquet
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
 from tests.conftest import SmallData
-from tests.shared import archives
+from tests.shared import archives, prepared
 
 Form = Callable[[SmallData, pathlib.Path], None]
 
@@ -164,6 +164,19 @@ def validation_parquet(where: str) -> Form:
     return lay_out
 
 
+def prepared_by_tfds(file_format: str) -> Form:
+    """The only form that contains both splits: TFDS stores them together."""
+
+    def lay_out(data: SmallData, folder: pathlib.Path) -> None:
+        version = folder / "imagenet2012" / "5.1.0"
+        for split, rows in (("train", images(data)), ("validation", data.validation)):
+            records = [prepared.record(*row) for row in rows]
+            shards = [records[::2], records[1::2]]
+            prepared.write_version(version, split, shards, file_format=file_format)
+
+    return lay_out
+
+
 def linked(form: Form, where: str) -> Form:
     """The form in another folder, and a link to it."""
 
@@ -195,6 +208,8 @@ TRAINING_FORMS: Mapping[str, Form] = {
     "wnid appended, sorted": training_appended_sorted,
     "parquet files": training_parquet("data"),
     "parquet files in the folder itself": training_parquet(""),
+    "TFRecord files of TFDS": prepared_by_tfds("tfrecord"),
+    "ArrayRecord files of TFDS": prepared_by_tfds("array_record"),
     "a link": linked(training_tree("train"), "train"),
     "a link to synset tars": linked(synset_tars("train"), "train"),
 }
@@ -214,6 +229,8 @@ VALIDATION_FORMS: Mapping[str, Form] = {
     "wnid appended, in a folder": validation_appended("data/val_images"),
     "parquet files": validation_parquet("data"),
     "parquet files in the folder itself": validation_parquet(""),
+    "TFRecord files of TFDS": prepared_by_tfds("tfrecord"),
+    "ArrayRecord files of TFDS": prepared_by_tfds("array_record"),
     "a link": linked(validation_flat("val"), "val"),
 }
 

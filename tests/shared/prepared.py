@@ -70,16 +70,21 @@ def write_version(
     file_format: str = "tfrecord",
     **info: Any,
 ) -> pathlib.Path:
-    """Writes a dataset with one split, of these records."""
+    """Writes a dataset with one split, of these records; keeps other splits."""
     folder.mkdir(parents=True, exist_ok=True)
+    info_path = folder / "dataset_info.json"
+    known = read_json(info_path)["splits"] if info_path.exists() else []
     content = {
         "name": "imagenet2012",
         "version": "5.1.0",
         "fileFormat": file_format,
-        "splits": [{"name": split, "shardLengths": [str(len(one)) for one in shards]}],
+        "splits": [
+            *(one for one in known if one["name"] != split),
+            {"name": split, "shardLengths": [str(len(one)) for one in shards]},
+        ],
         **info,
     }
-    (folder / "dataset_info.json").write_text(json.dumps(content))
+    info_path.write_text(json.dumps(content))
     features = tfds.features.FeaturesDict(
         {
             "image": tfds.features.Image(encoding_format="jpeg"),
