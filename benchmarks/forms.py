@@ -1,31 +1,38 @@
-"""Compares building from extracted images and synset tars with building from the tars.
+"""Compares building from other forms of ImageNet with building from the two tars.
 
     python -m benchmarks.forms TARS --scratch FOLDER
 
-TARS is a directory that `make/archives.py` made. It is extracted once; images that are
-holes in the tars stay holes. Then the forms are built one after another, each time in a
-fresh process on a cold page cache, the tars with the index that an earlier build saved.
+TARS is a directory that `make/archives.py` made. With 20 synsets, FOLDER needs 5 GB.
+Each form is made from the tars, built from twice, and removed. Each build is one run in
+a fresh process on a cold page cache, the second one with the index that the first one
+saved. Parquet files are also compared with the least work they could take: pyarrow
+reads all of them, and the dataset is written (from the tars, index saved).
 """
 
 from __future__ import annotations
 
 import argparse
-import collections
+import functools
 import pathlib
 import shutil
 import sys
+import time
+from collections.abc import Callable, Mapping
 
-from benchmarks.make.archives import LIST_NAMES, read_facts
-from benchmarks.make.extracted import extract_synset_tars, extract_tree
-from benchmarks.measure.runs import (
-    build,
-    go_cold,
-    machine_line,
-    median_and_range,
-    median_ratio,
-    print_table,
-)
-from imagenet2012_subset.imagenet import names
+from pyarrow import parquet
+
+from benchmarks.make import forms
+from benchmarks.measure.runs import Run, build_twice, go_cold, machine_line, print_table
+
+_FORMS: Mapping[str, Mapping[str, Callable[[pathlib.Path, pathlib.Path], None]]] = {
+    "1pct": {
+        "extracted images": forms.extract_tree,
+        "synset tars": forms.extract_synset_tars,
+        "TFRecord": functools.partial(forms.prepare, file_format="tfrecord"),
+        "ArrayRecord": functools.partial(forms.prepare, file_format="array_record"),
+    },
+    "10pct": {"parquet": forms.write_parquet},
+}
 
 
 def main() -> int:
@@ -34,44 +41,45 @@ def main() -> int:
     path = pathlib.Path
     parser.add_argument("tars", type=path)
     parser.add_argument("--scratch", type=path, required=True, help="for all files")
-    parser.add_argument("--rounds", type=int, default=3)
-    configs = list(LIST_NAMES)
-    parser.add_argument("--configs", nargs="+", choices=configs, default=configs)
     args = parser.parse_args()
 
-    facts = read_facts(args.tars)
-    forms = {
-        "tars": args.tars,
-        "extracted": args.scratch / "tree",
-        "synset tars": args.scratch / "synset_tars",
-    }
-    extract_tree(args.tars, forms["extracted"], names.wnid)
-    extract_synset_tars(args.tars, forms["synset tars"])
+    folder, data_dir = args.scratch / "form", args.scratch / "data"
     print(f"{machine_line()}\n", flush=True)
-    data_dir = args.scratch / "data"
-    for config in args.configs:
-        shutil.rmtree(data_dir, ignore_errors=True)
-        seconds = collections.defaultdict(list)
-        for number in range(args.rounds + 1):
-            for form, folder in forms.items():
-                go_cold(args.tars)
-                run = build("ours", config, folder, data_dir, facts, lists=args.tars)
-                shutil.rmtree(run.data_path)
-                if number:  # The first round saves the indices.
-                    seconds[form].append(run.seconds)
+    for config, makers in _FORMS.items():
+        of_tars = build_twice(args.tars, config, data_dir)
+        rows = [_row("the two tars", of_tars, of_tars)]
+        for form, make in makers.items():
+            shutil.rmtree(data_dir)
+            make(args.tars, folder)
+            runs = build_twice(args.tars, config, data_dir, manual_dir=folder)
+            rows.append(_row(form, runs, of_tars))
+            if form == "parquet":
+                seconds = _read_seconds(folder) + of_tars[1].seconds
+                ratios = [f"{run.seconds / seconds:.2f}" for run in runs]
+                rows.append(["parquet / plain read and write", "", "", *ratios])
+            shutil.rmtree(folder)
+        shutil.rmtree(data_dir)
         print_table(
-            f"{config} | seconds | these / the tars'",
-            [
-                [
-                    form,
-                    median_and_range(taken),
-                    f"{median_ratio(taken, seconds['tars']):.2f}",
-                ]
-                for form, taken in seconds.items()
-            ],
+            f"{config} | first, seconds | again, seconds | first / tars' | again / "
+            "tars'",
+            rows,
         )
-    shutil.rmtree(data_dir)
     return 0
+
+
+def _row(form: str, runs: tuple[Run, Run], of_tars: tuple[Run, Run]) -> list[str]:
+    seconds = [f"{run.seconds:.1f}" for run in runs]
+    pairs = zip(runs, of_tars, strict=True)
+    return [form, *seconds, *(f"{a.seconds / b.seconds:.2f}" for a, b in pairs)]
+
+
+def _read_seconds(folder: pathlib.Path) -> float:
+    """Returns how long pyarrow takes to read all parquet files, one after another."""
+    go_cold(folder)
+    start = time.perf_counter()
+    for path in sorted(folder.glob("*.parquet")):
+        parquet.read_table(path)
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -93,8 +93,12 @@ def build_twice(
     config: str,
     data_dir: pathlib.Path,
     checkout: pathlib.Path | None = None,
+    manual_dir: pathlib.Path | None = None,
 ) -> tuple[Run, Run]:
-    """Builds with ours on cold caches, then again with the saved index alone."""
+    """Builds with ours on cold caches, then again with the saved index alone.
+
+    The manual_dir is that of the archives, or contains the same images in another form.
+    """
     facts = read_facts(archives)
     runs = []
     for _ in range(2):
@@ -104,7 +108,7 @@ def build_twice(
             build(
                 "ours",
                 config,
-                archives,
+                manual_dir or archives,
                 data_dir,
                 facts,
                 lists=archives,
