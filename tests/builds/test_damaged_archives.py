@@ -1,9 +1,7 @@
 """Damage in an archive is an error, unless it affects no requested image."""
 
-import itertools
+import os
 import random
-import re
-import tarfile
 
 import pytest
 
@@ -16,21 +14,6 @@ BOTH = pytest.mark.parametrize("original", [TRAINING, VALIDATION])
 LISTED = "n01443537_7.JPEG"  # In the middle synset; the others are at the ends.
 UNLISTED = "n01443537_2.JPEG"
 LISTED_VALIDATION = archives.validation_name(1)
-# The header of a synset's tar, of an image in one, and of a validation image.
-HEADERS = pytest.mark.parametrize(
-    ("original", "name"),
-    [
-        (TRAINING, "n01443537.tar"),
-        (TRAINING, LISTED),
-        (VALIDATION, LISTED_VALIDATION),
-    ],
-    ids=["outer", "inner", "validation"],
-)
-
-
-@pytest.fixture
-def rule(build, small_data, tmp_path):
-    return faults.Rule(build, small_data, tmp_path)
 
 
 def _archive(small_data, original):
@@ -43,64 +26,44 @@ def _place(content, name):
     return place
 
 
-def _cut_points(content):
-    points = set(range(0, len(content), 211))
-    for place in faults.places(content):
-        _, header, data, size = place
-        points.update([header, header + 1, header + 200, header + 511])
-        points.update([data, data + 1, data + size // 2, data + size - 1])
-        points.update([data + size, place.end - 1, place.end])
-    points.update(len(content) - n for n in (1, 511, 512, 513, 1023, 1024, 1025))
-    return sorted(points - {len(content)})
-
-
 @BOTH
 def test_cut_anywhere(small_data, original):
     read_rule = faults.ReadRule(small_data, original)
     content = read_rule.content
-    cut_points = _cut_points(content)
-    assert len(cut_points) > 150
-    last = max(place.data + place.size for place in faults.places(content))
-    built = 0
-    for point in cut_points:
-        error = read_rule.outcome(content[:point])
-        if error is None:
-            assert point >= last
-            built += 1
-        elif point:
-            pattern = r"is cut off or damaged|is missing \d of \d images|ends at byte"
-            # The first bytes of a tar are a name.
-            pattern += "|is a text file" if point < 100 else ""
-            assert re.search(pattern, error.problem), error
-    assert built  # Of an archive whose end blocks are missing.
+    places = faults.places(content)
+    edges = {
+        edge for p in places for edge in (p.header, p.data, p.data + p.size, p.end)
+    }
+    points = {edge + shift for edge in edges for shift in (-1, 0, 1, 200)}
+    last = max(place.data + place.size for place in places)
+    outcomes = {
+        point: read_rule.outcome(content[:point])
+        for point in points
+        if 0 <= point < len(content)
+    }
+    assert len(outcomes) > 60
+    # The end blocks of an archive may be missing.
+    assert min(point for point, error in outcomes.items() if not error) >= last
 
 
 @BOTH
-@pytest.mark.parametrize(
-    "cut", ["outer header", "inner header", "image", "padding", "member", "end blocks"]
-)
-def test_cut_while_building(rule, small_data, original, cut):
+def test_a_cut_while_building(rule, small_data, original):
     path, content = _archive(small_data, original)
-    places = faults.places(content)
-    outer = [place for place in places if place.name.endswith(".tar")] or places
-    synset, image = outer[1], places[-1]
-    point = {
-        "outer header": synset.header + 100,
-        "inner header": image.header + 100,
-        "image": image.data + image.size // 2,
-        "padding": image.data + image.size + 1,
-        "member": synset.header,
-        "end blocks": outer[-1].end + 512,
-    }[cut]
-    path.write_bytes(content[:point])
-    error = rule.outcome()
-    # A synset's tar reaches to its own end blocks; a validation image has none.
-    complete = cut == "end blocks" or (cut == "padding" and original is VALIDATION)
-    assert (error is None) == complete
-    assert complete or original.file_name in str(error)
+    path.write_bytes(content[:-1024])  # The last end blocks may be missing.
+    rule.builds()
+    image = faults.places(content)[-1]
+    path.write_bytes(content[: image.data + image.size // 2])
+    rule.refuses(original.file_name)
 
 
-@HEADERS
+@pytest.mark.parametrize(
+    ("original", "name"),
+    [
+        (TRAINING, "n01443537.tar"),
+        (TRAINING, LISTED),
+        (VALIDATION, LISTED_VALIDATION),
+    ],
+)
 def test_flipped_bit_in_a_header(small_data, original, name):
     read_rule = faults.ReadRule(small_data, original)
     content = read_rule.content
@@ -119,30 +82,16 @@ def test_flipped_bit_in_a_header(small_data, original, name):
     assert len(unnoticed) < 4
 
 
-def _base_256(number):
-    return tarfile.itn(number, 12, tarfile.GNU_FORMAT)
-
-
-@HEADERS
-@pytest.mark.parametrize("field", [_base_256(-512), _base_256(2**63), b"77777777777\0"])
-def test_absurd_sizes_while_building(rule, small_data, original, name, field):
-    path, content = _archive(small_data, original)
-    path.write_bytes(faults.with_size_field(content, _place(content, name), field))
-    rule.refuses(original.file_name, "byte")
-
-
 @BOTH
 @pytest.mark.parametrize("fill", [bytes, random.Random(0).randbytes])
-@pytest.mark.parametrize("length", [2048, 10240])
-def test_hole_anywhere(small_data, original, fill, length):
+def test_hole_anywhere(small_data, original, fill):
     read_rule = faults.ReadRule(small_data, original)
     content = read_rule.content
-    refused = 0
-    for offset in range(0, len(content) - length, 512):
-        hole = faults.overwritten(content, offset, fill(length))
-        error = read_rule.outcome(hole)
-        refused += error is not None
-    assert refused > 10
+    holes = [
+        faults.overwritten(content, offset, fill(2048))
+        for offset in range(0, len(content) - 2048, 512)
+    ]
+    assert sum(read_rule.outcome(hole) is not None for hole in holes) > 10
 
 
 WANTED = pytest.mark.parametrize(
@@ -150,41 +99,8 @@ WANTED = pytest.mark.parametrize(
 )
 
 
-@WANTED
-@pytest.mark.parametrize(
-    ("fill", "problem"),
-    [
-        (bytes, "contains only zeros"),
-        (random.Random(0).randbytes, "is of an unknown format"),
-    ],
-)
-def test_hole_where_a_wanted_image_is(rule, small_data, original, name, fill, problem):
-    path, content = _archive(small_data, original)
-    place = _place(content, name)
-    path.write_bytes(faults.overwritten(content, place.data, fill(place.size)))
-    error = rule.refuses(original.file_name, name, problem, "sha256")
-    assert isinstance(error, ArchiveError)
-
-
-@WANTED
-@pytest.mark.parametrize(
-    ("part", "problem"),
-    [("start", "is of an unknown format"), ("end", "no end-of-image marker")],
-)
-@pytest.mark.parametrize("fill", [bytes, random.Random(0).randbytes])
-def test_hole_at_one_end_of_a_wanted_image(
-    rule, small_data, original, name, part, problem, fill
-):
-    path, content = _archive(small_data, original)
-    place = _place(content, name)
-    half = place.size // 2
-    offset = place.data if part == "start" else place.data + place.size - half
-    path.write_bytes(faults.overwritten(content, offset, fill(half)))
-    rule.refuses(original.file_name, name, problem)
-
-
 def _replace(small_data, name, change):
-    """Writes the archives with another content of one image."""
+    """Writes the archives with a different content of one image."""
     small_data.training = {
         wnid: [(n, change(data) if n == name else data) for n, data in images]
         for wnid, images in small_data.training.items()
@@ -195,47 +111,32 @@ def _replace(small_data, name, change):
     small_data.write()
 
 
+_noise = random.Random(0).randbytes
+
+
 @WANTED
 @pytest.mark.parametrize(
-    ("content", "problem"),
+    ("change", "problem"),
     [
-        (b"", "is empty"),
-        (b"not an image\n", "is a text file, not a JPEG"),
-        (b"<html>Not found</html>" * 99, "is a web page, not a JPEG"),
-        (b"\xff\xd8\xff\xd9", "is a JPEG without image data"),
-        (b"\xff\xd8\xff", "3 bytes at byte"),
-        (b"\xff", "is of an unknown format (FF ...), not a JPEG"),
+        (lambda data: bytes(len(data)), "contains only zeros"),
+        (lambda data: _noise(len(data)), "is of an unknown format"),
+        (lambda data: bytes(600) + data[600:], "is of an unknown format"),
+        (lambda data: data[:900] + bytes(len(data) - 900), "no end-of-image marker"),
+        (lambda data: b"", "is empty"),
+        (lambda data: b"<html>Not found</html>" * 99, "is a web page, not a JPEG"),
+        (lambda data: b"\xff\xd8\xff\xd9", "is a JPEG without image data"),
+        (lambda data: data[:100], "is a JPEG without image data"),
+        (lambda data: data[:-100], "is cut off"),
+        # TensorFlow's decoder does not notice that this image is cut off.
+        (lambda data: archives.jpeg(25)[:-1], "is cut off"),
     ],
 )
-def test_wanted_image_is_none(rule, small_data, original, name, content, problem):
-    _replace(small_data, name, lambda _: content)
-    error = rule.refuses(original.file_name, name, problem)
+def test_a_requested_image_is_damaged(
+    rule, small_data, original, name, change, problem
+):
+    _replace(small_data, name, change)
+    error = rule.refuses(original.file_name, name, problem, "sha256")
     assert isinstance(error, ArchiveError)
-
-
-@WANTED
-@pytest.mark.parametrize("lost", [1, 2, 3, 10, 100, 1000])
-def test_wanted_image_is_cut_off(rule, small_data, original, name, lost):
-    _replace(small_data, name, lambda data: data[:-lost])
-    error = rule.refuses(original.file_name, name, "sha256")
-    assert re.search("is cut off|is a JPEG without|is .* not a JPEG", error.problem)
-
-
-def test_wanted_image_is_cut_off_anywhere(small_data):
-    read_rule = faults.ReadRule(small_data, VALIDATION)
-    name, data = small_data.validation[1]
-    for size in itertools.chain(range(1, len(data) - 9, 13), range(-9, 0)):
-        small_data.validation[1] = (name, data[:size])
-        error = read_rule.outcome(archives.tar_bytes(small_data.validation))
-        assert error is not None, f"{size} of {len(data)} bytes"
-        assert name in error.problem
-
-
-@WANTED
-def test_wanted_image_lacks_its_last_byte(rule, small_data, original, name):
-    # Of this one TensorFlow's decoder does not notice it.
-    _replace(small_data, name, lambda _: archives.jpeg(25)[:-1])
-    rule.refuses(original.file_name, name)
 
 
 @pytest.mark.parametrize(
@@ -243,12 +144,7 @@ def test_wanted_image_lacks_its_last_byte(rule, small_data, original, name):
 )
 @pytest.mark.parametrize(
     "content",
-    [
-        b"",
-        b"text",
-        b"\xff\xd8\xff\xda\0\2\0\0\xff\xd9",
-        b"\x89PNG\r\n\x1a\n",
-    ],
+    [b"text", b"\xff\xd8\xff\xda\0\2\0\0\xff\xd9", b"\x89PNG\r\n\x1a\n"],
 )
 def test_damaged_image_that_is_to_be_converted(build, small_data, name, content):
     wnid = name.partition("_")[0]
@@ -266,9 +162,7 @@ def test_unlisted_name_twice(rule, small_data):
     rule.builds()
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"text", bytes(3000), random.Random(0).randbytes(3000)]
-)
+@pytest.mark.parametrize("content", [b"", b"text", bytes(3000), _noise(3000)])
 def test_damage_of_unlisted_images_only(rule, small_data, content):
     listed = set(small_data.listed)
     small_data.training = {
@@ -279,16 +173,21 @@ def test_damage_of_unlisted_images_only(rule, small_data, content):
     rule.builds()
 
 
-def test_hole_in_an_unlisted_image(rule, small_data):
-    path, content = _archive(small_data, TRAINING)
-    place = _place(content, UNLISTED)
-    path.write_bytes(faults.overwritten(content, place.data, bytes(place.size)))
-    rule.builds()
-
-
 def test_damaged_header_of_an_unlisted_image(rule, small_data):
-    # Where the next one starts is not known then.
+    # Then the offset of the next header is unknown.
     path, content = _archive(small_data, TRAINING)
     place = _place(content, UNLISTED)
     path.write_bytes(faults.overwritten(content, place.header, b"\xff"))
     rule.refuses(TRAINING.file_name, f"no valid tar header at byte {place.header:,}")
+
+
+def test_an_archive_changes_between_plan_and_write(small_data, error_of_change):
+    path = small_data.manual_dir / VALIDATION.file_name
+    error = error_of_change(lambda: path.write_bytes(path.read_bytes()))
+    assert "was written to or replaced" in error.problem
+
+
+def test_an_archive_shrinks_between_plan_and_write(small_data, error_of_change):
+    path = small_data.manual_dir / VALIDATION.file_name
+    error = error_of_change(lambda: os.truncate(path, 512))
+    assert "had 20,480 bytes and now has 512" in error.problem

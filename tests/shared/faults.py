@@ -177,12 +177,3 @@ def _places(archive: bytes, start: int) -> Iterator[Place]:
 def overwritten(content: bytes, offset: int, data: bytes) -> bytes:
     """Returns `content` with `data` in place of as many bytes at `offset`."""
     return content[:offset] + data + content[offset + len(data) :]
-
-
-def with_size_field(archive: bytes, place: Place, field: bytes) -> bytes:
-    """Returns the archive with a member's size field set, and a valid checksum."""
-    header = bytearray(archive[place.header : place.header + BLOCK])
-    header[124:136] = field
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    return overwritten(archive, place.header, bytes(header))
