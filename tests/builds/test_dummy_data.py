@@ -25,7 +25,7 @@ class _DummyDataTestCase(tfds.testing.DatasetBuilderTestCase):
 
     @classmethod
     def setUpClass(cls):
-        # TFDS's test makes the dummy data the download directory as well.
+        # TFDS's test also uses the dummy data as the download directory.
         cls.EXAMPLE_DIR = tempfile.mkdtemp()
         for name in _FILES:
             shutil.copy(DUMMY_DATA / name, cls.EXAMPLE_DIR)

@@ -1,4 +1,4 @@
-"""At each moment of a build's last step one whole dataset is there, or can be."""
+"""At each moment of a build's last step one whole dataset exists, or is put back."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_an_error_at_each_call_of_the_last_step(place, old, error):
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("old", [None, 1])
 def test_without_locks_another_build_at_each_call(place, old, overwrite):
-    """Whoever is last to rename, one whole dataset is in place."""
+    """Whichever build renames last, one whole dataset is in place."""
 
     def run(number: int) -> Reached:
         place.new_place(old)
@@ -115,7 +115,7 @@ def test_what_was_replaced_is_not_put_back_later(place):
         place.new_place(1)
         reached = _killed(lambda: place.prepare(2, overwrite=True), number)
         if place.holds() == 2:
-            # The user wants it built anew.
+            # The user deletes the dataset to build it again.
             shutil.rmtree(place.path)
             place.prepare(3)
             assert place.holds() == 3
@@ -133,7 +133,7 @@ def test_a_link_is_replaced_and_its_target_stays(place, tmp_path):
     def run(number: int) -> Reached:
         place.new_place()
         place.path.parent.mkdir(parents=True)
-        # A relative link leads nowhere once it is moved.
+        # A relative link is broken once it is moved.
         os.symlink(os.path.relpath(elsewhere, place.path.parent), place.path)
         assert place.holds() == 1
         reached = _killed(lambda: place.prepare(2, overwrite=True), number)
@@ -148,21 +148,18 @@ def test_a_link_is_replaced_and_its_target_stays(place, tmp_path):
     assert not place.beside()
 
 
-def test_a_link_that_is_replaced_is_named(build, tmp_path, caplog):
-    folder = pathlib.Path(build().data_path)
-    elsewhere = tmp_path / "elsewhere"
-    folder.rename(elsewhere)
-    folder.symlink_to(elsewhere)
+def test_a_link_that_is_replaced_is_named(build, tmp_path, final, caplog):
+    build()
+    final.rename(tmp_path / "elsewhere")
+    final.symlink_to(tmp_path / "elsewhere")
     build(download_mode=_OVERWRITE, num_shards=2)
-    assert f"{folder} is a link to {elsewhere}" in caplog.text
-    assert not folder.is_symlink()
-    assert len(list(folder.glob("*train.tfrecord*"))) == 2
-    assert len(list(elsewhere.glob("*train.tfrecord*"))) == 1
+    assert f"{final} is a link to {tmp_path / 'elsewhere'}" in caplog.text
+    assert not final.is_symlink()
+    assert len(list(final.glob("*train.tfrecord*"))) == 2
 
 
-@pytest.mark.parametrize("what", ["file", "folder", "dangling link"])
-def test_something_else_in_the_final_place_stays(build, tmp_path, what):
-    final = tmp_path / "data" / "imagenet2012_subset" / "small" / "5.0.0"
+@pytest.mark.parametrize("what", ["file", "folder", "broken link"])
+def test_something_else_in_the_final_place_stays(build, tmp_path, final, what):
     final.parent.mkdir(parents=True)
     if what == "file":
         final.write_text("notes")
@@ -178,27 +175,20 @@ def test_something_else_in_the_final_place_stays(build, tmp_path, what):
     assert names_in(final.parent) == ["5.0.0"]
 
 
-def test_what_overwrites_is_built_before_the_old_one_goes(build, monkeypatch):
-    first = build()
+def test_the_old_dataset_exists_until_the_new_one_is_built(build, final, once_built):
+    build()
+    before = contents(final)
     seen = []
-    generate = type(first)._generate_splits
-
-    def generate_and_look(self, *args):
-        seen.append(contents(pathlib.Path(first.data_path)))
-        return generate(self, *args)
-
-    before = contents(pathlib.Path(first.data_path))
-    monkeypatch.setattr(type(first), "_generate_splits", generate_and_look)
+    once_built(lambda: seen.append(contents(final)))
     again = build(download_mode=_OVERWRITE, num_shards=2)
     assert seen == [before]
     assert again.info.splits["train"].num_shards == 2
-    assert os.listdir(again.data_path.parent) == ["5.0.0"]
+    assert os.listdir(final.parent) == ["5.0.0"]
 
 
 @pytest.fixture(params=["another file system", "same file system"])
-def mounted(request, tmp_path):
+def mounted(request, tmp_path, final):
     """A volume that is mounted in the final place."""
-    final = tmp_path / "data" / "imagenet2012_subset" / "small" / "5.0.0"
     volume = tmp_path / "volume"
     final.mkdir(parents=True)
     volume.mkdir()
@@ -218,7 +208,7 @@ def mounted(request, tmp_path):
     "mode", [tfds.GenerateMode.REUSE_DATASET_IF_EXISTS, _OVERWRITE]
 )
 def test_a_mount_point_is_refused_before_the_build(build, small_data, mounted, mode):
-    (small_data.manual_dir / "ILSVRC2012_img_val.tar").unlink()  # Not looked at.
+    (small_data.manual_dir / "ILSVRC2012_img_val.tar").unlink()  # It is not read.
     with pytest.raises(WriteError, match="is a mount point") as raised:
         build(download_mode=mode)
     assert raised.value.path == str(mounted)
@@ -229,17 +219,17 @@ def test_a_mount_point_is_refused_before_the_build(build, small_data, mounted, m
 def test_a_dataset_on_a_mount_point_is_used_and_never_replaced(
     build, mounted, tmp_path
 ):
-    folder = pathlib.Path(build(data_dir=tmp_path / "elsewhere").data_path)
+    folder = build(data_dir=tmp_path / "elsewhere").data_path
     shutil.copytree(folder, mounted, dirs_exist_ok=True)
     assert build().is_prepared()
     with pytest.raises(WriteError, match="is a mount point"):
         build(download_mode=_OVERWRITE)
-    assert contents(mounted) == contents(folder)
+    assert contents(mounted) == contents(pathlib.Path(folder))
 
 
-def test_a_complete_dataset_is_used_without_the_lock(build, monkeypatch):
+def test_a_complete_dataset_is_used_without_the_lock(build, final, monkeypatch):
     """Also where the lock cannot be created, as in a read-only data_dir."""
-    folder = pathlib.Path(build().data_path)
+    build()
     open_file = os.open
 
     def read_only(path, flags, *args, **kwargs):
@@ -249,6 +239,6 @@ def test_a_complete_dataset_is_used_without_the_lock(build, monkeypatch):
 
     monkeypatch.setattr(os, "open", read_only)
     assert build().is_prepared()
-    assert os.listdir(folder.parent) == ["5.0.0"]
+    assert os.listdir(final.parent) == ["5.0.0"]
     with pytest.raises(WriteError, match="Read-only file system"):
         build(download_mode=_OVERWRITE)

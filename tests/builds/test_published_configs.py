@@ -1,4 +1,4 @@
-"""Of the published configs a dataset has the files of TFDS alone; the counts tell."""
+"""A dataset of a published config has only the files of TFDS; counts identify it."""
 
 from __future__ import annotations
 
@@ -25,32 +25,28 @@ class _Published:
     def __init__(self, small_data, data_dir: pathlib.Path):
         self._data = small_data
         self.data_dir = data_dir
+        self.folder = data_dir / "imagenet2012_subset" / "1pct" / "5.0.0"
 
-    def builder(self, **keywords) -> imagenet2012_subset.Builder:
-        return imagenet2012_subset.Builder(
-            config="1pct", data_dir=self.data_dir, **keywords
-        )
+    def config(self, **options) -> tfds.download.DownloadConfig:
+        return tfds.download.DownloadConfig(manual_dir=self._data.manual_dir, **options)
+
+    def builder(self) -> imagenet2012_subset.Builder:
+        return imagenet2012_subset.Builder(config="1pct", data_dir=self.data_dir)
 
     def build(self, **options) -> imagenet2012_subset.Builder:
         builder = self.builder()
         builder.download_and_prepare(download_config=self.config(**options))
         return builder
 
-    def config(self, **options) -> tfds.download.DownloadConfig:
-        return tfds.download.DownloadConfig(manual_dir=self._data.manual_dir, **options)
-
-    def build_theirs(self) -> pathlib.Path:
-        builder = tfds_builder.build(
-            "1pct", self._data.manual_dir, self._data.subset_list, self.data_dir
-        )
-        return pathlib.Path(builder.data_path)
+    def build_theirs(self) -> dict[str, bytes]:
+        data = self._data
+        tfds_builder.build("1pct", data.manual_dir, data.subset_list, self.data_dir)
+        return contents(self.folder)
 
 
 @pytest.fixture
 def published(small_data, tmp_path) -> Iterator[_Published]:
-    (config,) = (
-        c for c in imagenet2012_subset.Builder.BUILDER_CONFIGS if c.name == "1pct"
-    )
+    config = imagenet2012_subset.Builder.builder_configs["1pct"]
     with (
         mock.patch.multiple(config, training_images=6, validation_images=5),
         mock.patch.object(
@@ -63,12 +59,11 @@ def published(small_data, tmp_path) -> Iterator[_Published]:
 
 
 def test_a_whole_dataset_of_tfds_is_taken(published):
-    folder = published.build_theirs()
-    before = contents(folder)
+    before = published.build_theirs()
     ours = published.build()
     assert ours.is_prepared()
     assert len(read_split(ours, "train")) == 6
-    assert contents(folder) == before
+    assert contents(published.folder) == before
 
 
 @pytest.mark.parametrize("split", ["train", "validation"])
@@ -78,17 +73,16 @@ def test_an_incomplete_dataset_of_tfds_is_refused(published, small_data, split):
     else:
         small_data.validation.pop()
     small_data.write()
-    folder = published.build_theirs()
-    before = contents(folder)
+    before = published.build_theirs()
     with pytest.raises(WriteError, match=f"has 4 {split} image") as raised:
         published.build()
-    assert raised.value.path == str(folder)
-    assert f"check {folder}" in raised.value.remedy
+    assert raised.value.path == str(published.folder)
+    assert f"check {published.folder}" in raised.value.remedy
     assert "REUSE_CACHE_IF_EXISTS" in raised.value.remedy
     assert not published.builder().is_prepared()
     with pytest.raises(WriteError, match=f"has 4 {split} image"):
         tfds.load("imagenet2012_subset/1pct", data_dir=published.data_dir)
-    assert contents(folder) == before
+    assert contents(published.folder) == before
 
 
 def test_a_published_config_that_was_cut(published):
@@ -110,12 +104,13 @@ def test_a_published_config_that_was_cut(published):
 
 
 def test_a_published_config_has_the_files_of_tfds_alone(published):
-    folder = published.build_theirs()
-    theirs = {path.name for path in folder.iterdir()}
-    info = json.loads((folder / "dataset_info.json").read_text())
+    theirs = published.build_theirs()
+    info = json.loads(theirs["dataset_info.json"])
     info.pop("releaseNotes")  # Of TFDS's own earlier versions.
-    (folder.parent.parent / ".config" / "metadata.json").unlink()
+    default_config = published.folder.parents[1] / ".config" / "metadata.json"
+    default_config.unlink()
     published.build(download_mode=_OVERWRITE)
-    assert {path.name for path in folder.iterdir()} == theirs
-    assert json.loads((folder / "dataset_info.json").read_text()).keys() == info.keys()
-    assert (folder.parent.parent / ".config" / "metadata.json").exists()
+    ours = contents(published.folder)
+    assert ours.keys() == theirs.keys()
+    assert json.loads(ours["dataset_info.json"]).keys() == info.keys()
+    assert default_config.exists()
