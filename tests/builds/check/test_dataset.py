@@ -23,21 +23,13 @@ def _tree(folder: pathlib.Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("where", "path"),
-    [
-        (".", "."),
-        ("..", "5.0.0/"),
-        ("../..", "small/5.0.0"),
-        ("..", "./5.0.0/../5.0.0"),
-        ("/", None),
-        ("../../../..", "link/"),
-        ("/", "~/link"),
-    ],
+    [(".", "."), ("../..", "small/5.0.0"), ("..", "5.0.0/../5.0.0/"), ("/", "~/link")],
 )
 def test_any_path(dataset, check, monkeypatch, tmp_path, where, path):
     (tmp_path / "link").symlink_to(dataset)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(dataset / where)
-    checked = check(path or dataset)
+    checked = check(path)
     assert checked.status == 0
     assert checked.findings["train"][0]["facts"]["records"] == 6
     assert checked.findings["validation"][0]["facts"]["records"] == 5
@@ -81,69 +73,50 @@ def test_read_only_file_system(dataset, small_data, check, monkeypatch):
     assert check(dataset, "--manual_dir", small_data.manual_dir).status == 0
 
 
-_DAMAGES = {
-    "missing": None,
-    "cut": lambda data: data[: len(data) // 2],
-    "empty": lambda data: b"",
-    "not an object": lambda data: b"[1]",
-    "binary": lambda data: b"\x80\xff",
-    "unknown field": lambda data: b'{"unheard": "of"}',
-}
-
-
-@pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
-@pytest.mark.parametrize("damage", _DAMAGES)
-def test_damaged_description(dataset, check, name, damage):
-    path = dataset / name
-    content = path.read_bytes()
-    path.unlink()
-    if change := _DAMAGES[damage]:
-        path.write_bytes(change(content))
-    (message,) = check(dataset).wrong[name]
-    assert message
-
-
-def test_other_damaged_descriptions(dataset, check):
-    labels = dataset / "label.labels.txt"
-    wnids = labels.read_text().split()
-    metadata = dataset / "metadata.json"
-    for path, data in (
-        (metadata, metadata.read_bytes()[:20]),
-        (labels, None),
-        (labels, "\n".join(wnids[:500]).encode()),
-        (labels, "\n".join(reversed(wnids)).encode()),
-        (labels, b"\xff\xfe"),
-    ):
-        content = path.read_bytes()
-        path.unlink()
-        if data is not None:
-            path.write_bytes(data)
-        assert set(check(dataset).wrong) == {path.name}, data
-        path.write_bytes(content)
-
-
-def test_other_dataset(dataset, check):
-    change_json(dataset / "dataset_info.json", name="mnist")
-    assert "mnist" in str(check(dataset).wrong["dataset_info.json"])
-    change_json(dataset / "dataset_info.json", name="imagenet2012_subset")
-    tfds.features.FeaturesDict({"image": tfds.features.Image()}).save_config(dataset)
-    assert "image" in str(check(dataset).wrong["features.json"])
-
-
-def test_shards_alone_are_an_incomplete_dataset(dataset, check):
-    (dataset / "dataset_info.json").unlink()
-    (dataset / "features.json").unlink()
-    assert set(check(dataset).wrong) == {"dataset_info.json"}
+_DAMAGES = [
+    ("missing", None),
+    ("cut off", lambda data: data[: len(data) // 2]),
+    ("not an object", lambda data: b"[1]"),
+    ("binary", lambda data: b"\x80\xff"),
+    ("unknown field", lambda data: b'{"unheard": "of"}'),
+    ("directory", None),
+]
+_LABELS_DAMAGES = [
+    ("too few", lambda data: data[: len(data) // 2]),
+    ("another order", lambda data: b"\n".join(data.split()[::-1])),
+    ("binary", lambda data: b"\xff\xfe"),
+]
 
 
 @pytest.mark.parametrize(
-    "name", ["dataset_info.json", "features.json", "metadata.json", "label.labels.txt"]
+    ("name", "damage", "change"),
+    [
+        *(("dataset_info.json", *damage) for damage in _DAMAGES),
+        *(("features.json", *damage) for damage in _DAMAGES),
+        *(("metadata.json", *damage) for damage in (_DAMAGES[1], _DAMAGES[-1])),
+        *(("label.labels.txt", *damage) for damage in (_DAMAGES[0], _DAMAGES[-1])),
+        *(("label.labels.txt", *damage) for damage in _LABELS_DAMAGES),
+    ],
 )
-def test_unreadable_file(dataset, check, name):
-    (dataset / name).unlink()
-    (dataset / name).mkdir()
-    (message,) = check(dataset).wrong[name]
-    assert "cannot be read (Is a directory)" in message
+def test_damaged_description(dataset, check, name, damage, change):
+    path = dataset / name
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "directory":
+        path.mkdir()
+    elif change:
+        path.write_bytes(change(content))
+    wrong = check(dataset).wrong
+    assert set(wrong) == {name}
+    if damage == "directory":
+        assert "cannot be read (Is a directory)" in wrong[name][0]
+
+
+def test_another_dataset(dataset, check):
+    tfds.features.FeaturesDict({"image": tfds.features.Image()}).save_config(dataset)
+    assert "image" in str(check(dataset).wrong["features.json"])
+    change_json(dataset / "dataset_info.json", name="mnist")
+    assert "mnist" in str(check(dataset).wrong["dataset_info.json"])
 
 
 @pytest.mark.parametrize("gone", ["deleted", "a directory", "a broken link"])
@@ -162,32 +135,25 @@ def test_missing_shard_and_its_images(dataset, small_data, check, split, gone):
     assert images.startswith(("1 images missing", "2 images missing"))
 
 
-@pytest.mark.parametrize("length", [0, 1, 20, -1, -500])
+@pytest.mark.parametrize("length", [0, 1, 20, -1, -500, "first record"])
 def test_truncated_shard_and_its_images(dataset, small_data, check, length):
     shard = shards(dataset, "train")[0]
-    shard.write_bytes(shard.read_bytes()[:length])
+    data = shard.read_bytes()
+    whole = 0 if length in (0, 1, 20) else 1
+    if length == "first record":
+        length = 12 + int.from_bytes(data[:8], "little") + 4
+    shard.write_bytes(data[:length])
     wrong = check(dataset, "--subset_list", small_data.subset_list).wrong
     unreadable, images = wrong["train"]
-    whole = int(length < 0)
     assert f"({shard.name} after {whole} record" in unreadable
     assert images.startswith(f"{2 - whole} images missing")
-
-
-def test_shard_that_ends_between_two_records(dataset, check):
-    shard = shards(dataset, "train")[0]
-    data = shard.read_bytes()
-    first = 12 + int.from_bytes(data[:8], "little") + 4
-    shard.write_bytes(data[:first])
-    unreadable, names = check(dataset).wrong["train"]
-    assert f"{shard.name} after 1 record" in unreadable
-    assert "5 names are not those of the list" in names
+    # Without the list, only the number of names is known.
+    assert f"{4 + whole} names are not those of the list" in str(check(dataset).wrong)
 
 
 def test_every_shard_is_damaged_or_missing(dataset, check):
     for shard in shards(dataset, "train"):
-        data = bytearray(shard.read_bytes())
-        data[len(data) // 3] ^= 1
-        shard.write_bytes(data)
+        shard.write_bytes(shard.read_bytes().replace(b"JPEG", b"JPEg"))
     assert "3 shards that cannot be read" in str(check(dataset).wrong["train"])
     for shard in shards(dataset, "*"):
         shard.unlink()
@@ -215,32 +181,22 @@ def test_missing_and_unknown_splits(dataset, check):
     assert set(check(dataset).wrong) == {"validation", "files"}
 
 
-@pytest.mark.parametrize("file_format", ["tfrecord", "array_record", "parquet"])
-def test_every_format(build, small_data, check, file_format):
-    folder = pathlib.Path(build(file_format=file_format, num_shards=2).data_path)
-    manual = ("--manual_dir", small_data.manual_dir)
-    checked = check(folder, *manual)
-    assert checked.status == 0
-    assert "same bytes" in checked.findings["train"][0]["message"]
-    shard = shards(folder, "validation")[1]
-    shard.write_bytes(b"")
-    unreadable, images = check(folder, *manual).wrong["validation"]
-    assert f"({shard.name} after 0 records" in unreadable
-    assert images.startswith(("2 images missing", "3 images missing"))
-
-
-def test_several_formats_of_one_dataset(build, dataset, small_data, check, tmp_path):
-    other = build(data_dir=tmp_path / "b", file_format="array_record", num_shards=3)
-    for path in shards(pathlib.Path(other.data_path), "*"):
-        shutil.copy(path, dataset)
-    assert set(check(dataset).wrong) == {"files"}
-    path = dataset / "dataset_info.json"
-    change_json(path, alternativeFileFormats=["array_record"])
+def test_several_formats_of_one_dataset(build, small_data, check):
+    for file_format in ("tfrecord", "array_record", "parquet"):
+        builder = build(file_format=file_format, num_shards=3)
+    dataset = pathlib.Path(builder.data_path)
     checked = check(dataset, "--manual_dir", small_data.manual_dir)
     assert checked.status == 0
-    assert "same bytes" in checked.findings["train (array_record)"][0]["message"]
-    next(dataset.glob("*-train.array_record*")).write_bytes(b"")
-    assert set(check(dataset).wrong) == {"train (array_record)"}
+    for subject in ("train", "train (array_record)", "train (parquet)"):
+        assert "same bytes" in checked.findings[subject][0]["message"]
+    for file_format in ("array_record", "parquet"):
+        shard = sorted(dataset.glob(f"*-validation.{file_format}*"))[1]
+        shard.write_bytes(b"")
+        unreadable, images = check(dataset).wrong[f"validation ({file_format})"]
+        assert f"({shard.name} after 0 records" in unreadable
+        assert images.startswith(("1 images missing", "2 images missing"))
+    change_json(dataset / "dataset_info.json", alternativeFileFormats=[])
+    assert set(check(dataset).wrong) == {"files"}
 
 
 def test_mislabelled_dataset_of_tfds(small_data, tmp_path, check, monkeypatch):
@@ -260,32 +216,29 @@ def test_mislabelled_dataset_of_tfds(small_data, tmp_path, check, monkeypatch):
     assert "ILSVRC2012_val_00000002.JPEG" in missing
 
 
-def test_duplicate_image_in_place_of_another(dataset, small_data, check):
+def test_damaged_records(dataset, small_data, check):
     def duplicate(examples):
         examples[1] = examples[0]
-
-    rewrite(shards(dataset, "train")[0], duplicate)
-    given = ("--subset_list", small_data.subset_list)
-    missing, twice = sorted(check(dataset, *given).wrong["train"])
-    assert missing.startswith("1 images missing")
-    assert twice.startswith("1 images more than once")
-
-
-def test_damaged_records(dataset, check):
-    first, second, _ = shards(dataset, "train")
 
     def relabel(examples):
         examples[0].features.feature["label"].int64_list.value[0] = 1000
 
+    first, second, third = shards(dataset, "train")
     rewrite(first, relabel)
     rewrite(second, lambda found: set_bytes(found[0], "image", b"no image"))
     assert check(dataset).kinds == ["wrong labels", "damaged images"]
     wrong_label, damaged = check(dataset).wrong["train"]
     assert "not label 1000" in wrong_label
     assert damaged.startswith("1 damaged images (n")
+    rewrite(third, duplicate)
+    given = ("--subset_list", small_data.subset_list)
+    assert check(dataset, *given).kinds[2:] == [
+        "images more than once",
+        "images missing",
+    ]
 
 
-@pytest.mark.parametrize("name", ["holiday.JPEG", "n99999999_1.JPEG", ""])
+@pytest.mark.parametrize("name", ["n99999999_1.JPEG", ""])
 @pytest.mark.parametrize("split", ["train", "validation"])
 def test_name_that_no_image_has(dataset, small_data, check, split, name):
     shard = shards(dataset, split)[0]
@@ -296,16 +249,6 @@ def test_name_that_no_image_has(dataset, small_data, check, split, name):
     missing, foreign = sorted(wrong[split])
     assert missing.startswith("1 images missing (")
     assert foreign.startswith(f"1 images that do not belong here ({name})")
-
-
-def test_image_with_other_bytes_than_the_archive(dataset, small_data, check):
-    wnid = next(iter(small_data.training))
-    name, _ = small_data.training[wnid][0]
-    small_data.training[wnid][0] = (name, archives.jpeg(4711))
-    small_data.write()
-    (message,) = check(dataset, "--manual_dir", small_data.manual_dir).wrong["train"]
-    assert message.startswith("1 images with other bytes")
-    assert name in message
 
 
 @pytest.fixture
@@ -363,12 +306,17 @@ def test_damaged_archive_is_not_the_fault_of_the_dataset(dataset, small_data, ch
     assert name in wrong["ILSVRC2012_img_train.tar"][0]
 
 
-def test_archives_without_the_images_of_the_dataset(dataset, small_data, check):
+def test_archives_with_other_images(dataset, small_data, check):
+    (name, _), *images = small_data.training["n01440764"]
+    small_data.training["n01440764"] = [(name, archives.jpeg(4711)), *images]
     del small_data.training["n01443537"]
     small_data.validation.pop()
     small_data.write()
     wrong = check(dataset, "--manual_dir", small_data.manual_dir).wrong
-    assert wrong["train"][0].startswith("2 images that are not in ILSVRC2012_img_train")
+    different, missing = sorted(wrong["train"])
+    assert different.startswith("1 images with other bytes than ILSVRC2012_img_train")
+    assert name in different
+    assert missing.startswith("2 images that are not in ILSVRC2012_img_train")
     assert wrong["validation"][0].startswith("1 images that are not in ILSVRC2012_img_")
 
 
@@ -387,11 +335,8 @@ def test_all_datasets_in_a_directory(dataset, build, tmp_path, check, level):
     shutil.copytree(dataset, second)
     change_json(second / "dataset_info.json", version="5.0.1")
     shards(second, "train")[0].unlink()
-    folder = {
-        "data_dir": data_dir,
-        "dataset": dataset.parent.parent,
-        "config": dataset.parent,
-    }[level]
+    levels = {"data_dir": data_dir, "dataset": dataset.parents[1]}
+    folder = levels.get(level, dataset.parent)
     first = dataset.relative_to(folder)
     checked = check(folder)
     assert set(checked.wrong) == {f"{first.with_name('5.0.1')} train"}
@@ -411,12 +356,6 @@ def test_data_dir_that_is_also_the_manual_dir(dataset, small_data, check, tmp_pa
         "manual_dir ILSVRC2012_img_train.tar",
         "manual_dir ILSVRC2012_img_val.tar",
     }
-
-
-def test_path_that_is_not_a_directory(check, tmp_path):
-    assert "does not exist" in str(check(tmp_path / "nowhere").wrong)
-    (tmp_path / "file").touch()
-    assert "is not a directory" in str(check(tmp_path / "file").wrong)
 
 
 def test_dataset_cut_on_purpose(build, small_data, check, capsys):
