@@ -12,6 +12,7 @@ import tensorflow_datasets as tfds
 
 import imagenet2012_subset
 from imagenet2012_subset import SubsetConfig, class_name
+from imagenet2012_subset.imagenet.names import wnids
 from imagenet2012_subset.page.write import write_page
 from tests.shared import archives
 
@@ -36,15 +37,10 @@ def _program(*names: str) -> str:
 def page(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The page of 31 classes with two training images, and 5 validation images."""
     folder = tmp_path_factory.mktemp("page")
-    labels = [*range(27), 134, 517, 607, 639]
-    wnid_of = (
-        imagenet2012_subset.Builder(data_dir=folder).info.features["label"].int2str
-    )
     training = {
-        wnid_of(label): [
-            (f"{wnid_of(label)}_{n}.JPEG", archives.jpeg(2 * label + n)) for n in (1, 2)
-        ]
-        for label in sorted(labels)
+        wnid: [(f"{wnid}_{n}.JPEG", archives.jpeg(2 * label + n)) for n in (1, 2)]
+        for label, wnid in enumerate(wnids())
+        if label < 27 or label in (134, 517, 607, 639)
     }
     archives.write_manual_dir(
         folder / "manual",
@@ -75,18 +71,11 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         "chromium", "chromium-browser", "google-chrome", "chrome"
     )
     profile = tmp_path_factory.mktemp("profile")
-    for argument in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--user-data-dir={profile}",
-    ):
-        options.add_argument(argument)
+    arguments = ["headless", "no-sandbox", "disable-gpu", "disable-quic"]
+    arguments += ["no-first-run", "disable-background-networking", "disable-sync"]
+    arguments += ["disable-component-update", f"user-data-dir={profile}"]
+    for argument in arguments:
+        options.add_argument(f"--{argument}")
     logged = {"browser": "ALL", "performance": "ALL"}
     options.set_capability("goog:loggingPrefs", logged)
     driver = webdriver.Chrome(
@@ -181,7 +170,6 @@ def test_images_are_shown(browser):
     [
         ("crane", ["crane (bird)", "crane (machine)"]),
         ("CRANE mach", ["crane (machine)"]),
-        ("jack-o'-lantern", ["jack-o'-lantern"]),
         ("Jack-o’-Lantern", ["jack-o'-lantern"]),  # noqa: RUF001
         ("tank suit", ["maillot (tank suit)"]),
         ("tinca", ["tench"]),
@@ -258,7 +246,7 @@ def test_dark_mode_of_the_system_and_of_the_button(browser):
     assert dark != light
     button = browser.find_element(By.ID, "theme")
     # The page sees the change at the next frame.
-    WebDriverWait(browser, 10).until(lambda _: button.text.endswith("Light"))
+    WebDriverWait(browser, 300).until(lambda _: button.text.endswith("Light"))
     button.click()
     assert (_background(browser), button.text[-4:]) == (light, "Dark")
     button.click()
