@@ -1,4 +1,4 @@
-"""A builder whose examples tell which process made them, and may take a while."""
+"""A builder that notes which process begins each shard, and may wait there."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from typing import Any
 
 import imagenet2012_subset
 
-# Environment variables, since workers are processes of their own.
+# Environment variables, as workers are separate processes.
 FOLDER = "WATCHED_BUILDER_FOLDER"
-SECONDS_A_SHARD = "WATCHED_BUILDER_SECONDS_A_SHARD"
+GO_ON = "WATCHED_BUILDER_GO_ON"
 
 
 class Builder(imagenet2012_subset.Builder, skip_registration=True):
-    """Leaves a file named `<process>.<number>` for each shard that it begins."""
+    """Creates a file named `<process>.<number>` for each shard that it begins.
+
+    If the environment variable `GO_ON` names a file, it then waits until that exists.
+    """
 
     name = "imagenet2012_subset"
 
     def _generate_examples(self, images: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         folder = pathlib.Path(os.environ[FOLDER])
         (folder / f"{os.getpid()}.{uuid.uuid4().hex}").touch()
-        time.sleep(float(os.environ.get(SECONDS_A_SHARD, "0")))
+        while (path := os.environ.get(GO_ON)) and not os.path.exists(path):
+            time.sleep(0.01)
         yield from super()._generate_examples(images)
 
 

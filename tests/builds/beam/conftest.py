@@ -10,16 +10,14 @@ from typing import Any
 import pytest
 import tensorflow_datasets as tfds
 
-from imagenet2012_subset import SubsetConfig
+from tests.builds.conftest import ROOT, SmallBuilder
 from tests.conftest import SmallData
 from tests.shared import watched_builder
-
-ROOT = pathlib.Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
 def watched(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """The folder where workers tell of the shards that they begin."""
+    """The folder where workers note the shards that they begin."""
     folder = tmp_path / "watched"
     folder.mkdir()
     monkeypatch.setenv(watched_builder.FOLDER, str(folder))
@@ -30,7 +28,7 @@ def watched(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.
 
 @pytest.fixture
 def build_watched(
-    small_data: SmallData, tmp_path: pathlib.Path
+    small_builder: SmallBuilder, small_data: SmallData, tmp_path: pathlib.Path
 ) -> Callable[..., watched_builder.Builder]:
     """Builds the small data; keywords go to the DownloadConfig."""
 
@@ -41,12 +39,8 @@ def build_watched(
         manual_dir: str | None = None,
         **download_config: Any,
     ) -> watched_builder.Builder:
-        builder = watched_builder.Builder(
-            config=SubsetConfig(
-                name="small",
-                subset_list=str(small_data.subset_list),
-                validation_images=len(small_data.validation),
-            ),
+        builder = small_builder(
+            watched_builder.Builder,
             data_dir=tmp_path / folder,
             file_format=file_format,
             workers=workers,
@@ -59,8 +53,3 @@ def build_watched(
         return builder
 
     return build
-
-
-def files(builder: tfds.core.DatasetBuilder) -> dict[str, bytes]:
-    """Returns what a dataset consists of, by name."""
-    return {path.name: path.read_bytes() for path in builder.data_path.iterdir()}

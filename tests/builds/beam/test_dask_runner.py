@@ -1,22 +1,19 @@
-"""Builds on Dask: a scheduler, and workers that are processes of their own."""
+"""Builds on Dask: a scheduler, and workers that are separate processes."""
 
 from __future__ import annotations
 
 import os
 import pathlib
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.builds.beam.conftest import ROOT, files
+from tests.builds.conftest import start_program
 from tests.shared import watched_builder
+from tests.shared.final_place import contents
 
 pytest.importorskip("apache_beam", reason="apache-beam is not installed")
 distributed = pytest.importorskip("distributed", reason="dask is not installed")
@@ -25,10 +22,16 @@ RUNNER = "apache_beam.runners.dask.dask_runner.DaskRunner"
 
 
 @pytest.fixture
-def cluster(watched, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Two workers, each of which takes half a second for a shard."""
-    del watched
-    monkeypatch.setenv(watched_builder.SECONDS_A_SHARD, "0.5")
+def go_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """The file for which each worker waits when it has begun a shard."""
+    path = tmp_path / "go_on"
+    monkeypatch.setenv(watched_builder.GO_ON, str(path))
+    return path
+
+
+@pytest.fixture
+def flags(go_on) -> Iterator[list[str]]:
+    """The options of a pipeline on a cluster of two workers."""
     with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
@@ -36,91 +39,63 @@ def cluster(watched, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         dashboard_address=None,
         silence_logs=50,
     ) as local:
-        yield local
+        # By default one worker gets all shards of a small dataset.
+        yield [
+            f"--dask_client_address={local.scheduler_address}",
+            "--dask_npartitions=10",
+        ]
+        go_on.touch()
         # Beam's runner leaves its client open.
         for client in list(distributed.client._global_clients.values()):
             client.close(timeout=1)
 
 
-def _options(cluster: Any) -> Any:
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    # By default all shards of a small dataset are one worker's.
-    return PipelineOptions(
-        [f"--dask_client_address={cluster.scheduler_address}", "--dask_npartitions=10"]
-    )
-
-
-def _wait_for_a_shard() -> int:
-    """Returns the process that began the first."""
+def _begun_by(num_processes: int) -> list[int]:
+    """Waits until shards have been begun by so many processes; returns these."""
     deadline = time.monotonic() + 300
-    while not (begun := watched_builder.processes()):
+    while len(begun := sorted({*watched_builder.processes()})) < num_processes:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return begun[0]
+    return begun
 
 
-def test_workers_share_the_shards_and_one_may_be_killed(
-    build_watched, cluster, watched
-):
-    local = build_watched("local", num_shards=5)
-    for path in watched.iterdir():
-        path.unlink()
+def test_workers_share_the_shards_and_one_may_be_killed(build_watched, flags, go_on):
+    from apache_beam.options.pipeline_options import PipelineOptions
+
     killed = []
 
     def kill() -> None:
-        killed.append(_wait_for_a_shard())
-        time.sleep(0.2)  # In the midst of a shard.
+        killed.append(_begun_by(2)[0])
         os.kill(killed[0], signal.SIGKILL)
+        go_on.touch()
 
     killer = threading.Thread(target=kill)
     killer.start()
     beam = build_watched(
-        "beam", num_shards=5, beam_runner=RUNNER, beam_options=_options(cluster)
+        "beam", num_shards=5, beam_runner=RUNNER, beam_options=PipelineOptions(flags)
     )
     killer.join()
-    assert files(beam) == files(local)
     begun = watched_builder.processes()
-    assert len(begun) > 10  # What the killed one had begun was begun again.
-    assert len(set(begun) - set(killed)) >= 1
-    assert len(set(begun)) >= 2
+    assert len(begun) > 10  # The shard of the killed process was begun again.
     assert os.getpid() not in begun
+    local = build_watched("local", num_shards=5)
+    assert contents(beam.data_path) == contents(local.data_path)
 
 
-def test_an_interrupted_driver_leaves_nothing_at_the_final_path(
-    cluster, small_data, tmp_path
-):
-    program = f"""
-        import tensorflow_datasets as tfds
-        from apache_beam.options.pipeline_options import PipelineOptions
-        from imagenet2012_subset import SubsetConfig
-        from tests.shared import watched_builder
-
-        watched_builder.Builder(
-            config=SubsetConfig(
-                name="small",
-                subset_list={str(small_data.subset_list)!r},
-                validation_images={len(small_data.validation)},
-            ),
-            data_dir={str(tmp_path / "data")!r},
-        ).download_and_prepare(
-            download_config=tfds.download.DownloadConfig(
-                manual_dir={str(small_data.manual_dir)!r},
-                num_shards=5,
-                beam_runner={RUNNER!r},
-                beam_options=PipelineOptions(
-                    ["--dask_client_address={cluster.scheduler_address}",
-                     "--dask_npartitions=10"]
-                ),
-            )
-        )
-    """
-    driver = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT
-    )
-    _wait_for_a_shard()
+def test_an_interrupted_driver_leaves_nothing(flags, small_data, final):
+    code = f"""
+from apache_beam.options.pipeline_options import PipelineOptions
+from tests.shared import watched_builder
+build(
+    builder_class=watched_builder.Builder,
+    num_shards=5,
+    beam_runner={RUNNER!r},
+    beam_options=PipelineOptions({flags!r}),
+)
+"""
+    driver = start_program(code, small_data, final.parents[2])
+    _begun_by(2)  # Both workers wait, so nothing else is written.
     driver.send_signal(signal.SIGINT)
-    assert driver.wait(120) != 0
-    time.sleep(1)  # What workers still do is over by then.
-    config = pathlib.Path(tmp_path / "data" / "imagenet2012_subset" / "small")
-    assert not list(config.iterdir())
+    driver.communicate(timeout=300)
+    assert driver.returncode
+    assert not list(final.parent.iterdir())
