@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from imagenet2012_subset import ArchiveError, ManualDirError
+from tests.builds.buckets.conftest import failing_now_and_then
 from tests.conftest import Build, SmallData
 from tests.shared.fault_proxy import FaultProxy, Request
+from tests.shared.final_place import contents
 from tests.shared.stores import put_folder
 
 TRAIN = "ILSVRC2012_img_train.tar"
@@ -22,23 +24,13 @@ def test_the_bytes_are_those_of_a_local_build_also_if_requests_fail(
     build: Build, manual_dir, google: FaultProxy, tmp_path
 ):
     local = build(data_dir=tmp_path / "local", num_shards=2)
-    faults = []
-
-    def now_and_then(request: Request) -> str | None:
-        if request.first is None or len(google.requests) % 3:
-            return None
-        faults.append(("error", "cut", "half")[len(faults) % 3])
-        return faults[-1]
-
-    with google.failing(now_and_then):
+    with failing_now_and_then(google):
         remote = build(manual_dir=manual_dir, num_shards=2)
-    assert {"error", "cut", "half"} <= set(faults)
-    for path in local.data_path.iterdir():
-        assert (remote.data_path / path.name).read_bytes() == path.read_bytes()
+    assert contents(remote.data_path) == contents(local.data_path)
 
 
 def test_an_object_that_is_replaced_meanwhile_is_noticed(
-    build: Build, manual_dir, google: FaultProxy, small_data: SmallData, tmp_path
+    build: Build, manual_dir, google: FaultProxy, small_data: SmallData, final
 ):
     is_replaced = False
 
@@ -54,7 +46,7 @@ def test_an_object_that_is_replaced_meanwhile_is_noticed(
     ):
         build(manual_dir=manual_dir)
     assert is_replaced
-    assert not list((tmp_path / "data").glob("*/*/5.0.0"))
+    assert not final.exists()
 
 
 def test_what_does_not_exist_is_an_error(build: Build, google_bucket):

@@ -9,8 +9,9 @@ import pytest
 import tensorflow_datasets as tfds
 from etils.epath import backend, gpath
 
-from imagenet2012_subset import Builder, SubsetConfig, SubsetListError, WriteError
+from imagenet2012_subset import Builder, SubsetListError, WriteError
 from tests.conftest import Build, SmallData
+from tests.shared.final_place import contents
 from tests.shared.gfile import Bucket
 
 NAME = "imagenet2012_subset/small/5.0.0"
@@ -40,30 +41,23 @@ def temporary(tmp_path, monkeypatch) -> pathlib.Path:
     return folder
 
 
-def _builder(small_data: SmallData, data_dir: str) -> Builder:
-    config = SubsetConfig(
-        name="small", subset_list=small_data.subset_list, validation_images=5
-    )
-    return Builder(config=config, data_dir=data_dir)
-
-
 @pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
 def test_the_bytes_are_those_of_a_local_build(
-    build: Build, data_dir, bucket, small_data, tmp_path, temporary, file_format
+    build: Build, small_builder, data_dir, bucket, tmp_path, temporary, file_format
 ):
     local = build(data_dir=tmp_path / "local", num_shards=3, file_format=file_format)
     build(data_dir=data_dir, num_shards=3, file_format=file_format)
-    expected = {path.name: path.read_bytes() for path in local.data_path.iterdir()}
+    expected = contents(local.data_path)
     assert bucket.objects(f"{data_dir}/{NAME}") == expected
     written = [name for name in bucket.written if name in expected]
     assert written[-1] == "dataset_info.json"
     assert sorted(written) == sorted(expected)
     assert not [name for name in bucket.removed if NAME in name]
     assert not list(temporary.glob("imagenet2012_subset*"))
-    again = _builder(small_data, data_dir)
+    again = small_builder(data_dir=data_dir)
     again.download_and_prepare(file_format=file_format)
     assert again.is_prepared()
-    assert again.info.splits["train"].num_examples == len(small_data.listed)
+    assert again.info.splits["train"].num_examples == 6
 
 
 def test_an_upload_that_fails_leaves_no_dataset(
@@ -135,7 +129,7 @@ def test_a_missing_shard_is_named_with_a_way_to_build_again(build: Build, data_d
 
 
 @pytest.mark.parametrize("scheme", ["s3", "az", "hf"])
-def test_what_tensorflow_cannot_read_is_refused(small_data: SmallData, scheme):
+def test_what_tensorflow_cannot_read_is_refused(small_builder, scheme):
     with pytest.raises(WriteError, match=f"TensorFlow cannot read {scheme}://") as one:
-        _builder(small_data, f"{scheme}://bucket/data")
+        small_builder(data_dir=f"{scheme}://bucket/data")
     assert "Build in a local data_dir, then copy it" in one.value.remedy

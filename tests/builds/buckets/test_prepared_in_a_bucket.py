@@ -7,6 +7,7 @@ import pytest
 from imagenet2012_subset import ArchiveError
 from tests.conftest import Build, SmallData
 from tests.shared import prepared
+from tests.shared.final_place import contents
 from tests.shared.stores import put_folder
 
 
@@ -35,8 +36,7 @@ def test_same_bytes_as_from_local_tars(
     data_dir = _prepared(small_data, tmp_path / "5.1.0", google_bucket)
     local = build(data_dir=tmp_path / "local")
     remote = build(manual_dir=data_dir + below)
-    for path in local.data_path.iterdir():
-        assert (remote.data_path / path.name).read_bytes() == path.read_bytes()
+    assert contents(remote.data_path) == contents(local.data_path)
 
 
 def test_array_record_files_are_refused(

@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
-import io
-import json
 import pathlib
-import pickle
-import subprocess
-import sys
 import tarfile
-import threading
 
 import pytest
 from etils import epath
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
-import imagenet2012_subset
-from imagenet2012_subset import (
-    ArchiveError,
-    Builder,
-    ManualDirError,
-    SubsetListError,
-)
+from imagenet2012_subset import ArchiveError, Builder, ManualDirError, SubsetListError
 from imagenet2012_subset.imagenet.originals import TRAINING
 from imagenet2012_subset.sources.tar_archive import TarArchive
+from tests.builds.buckets.conftest import failing_now_and_then
+from tests.builds.conftest import tfds_build
 from tests.conftest import Build, SmallData
 from tests.shared import archives
 from tests.shared.fault_proxy import FaultProxy, Request
+from tests.shared.final_place import contents
 from tests.shared.stores import delete, put, put_folder
 
 TRAIN = "ILSVRC2012_img_train.tar"
@@ -42,17 +32,13 @@ def manual_dir(bucket: str, small_data: SmallData) -> str:
     return put_folder(small_data.manual_dir, f"{bucket}/imagenet/manual")
 
 
-def _files(folder: pathlib.Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def test_the_bytes_are_those_of_a_local_build(
     build: Build, manual_dir, s3: FaultProxy, tmp_path
 ):
     local = build(data_dir=tmp_path / "local", num_shards=2)
     s3.requests.clear()
     remote = build(manual_dir=manual_dir, num_shards=2)
-    assert _files(remote.data_path) == _files(local.data_path)
+    assert contents(remote.data_path) == contents(local.data_path)
     # Nothing is listed: both archives, and a prepared dataset, are looked up by name.
     names = {pathlib.Path(request.path).name for request in s3.requests}
     assert names == {TRAIN, VALIDATION, "dataset_info.json"}
@@ -68,48 +54,24 @@ def test_a_second_build_reads_no_header_again(
     )
     # The start of the file tells a tar from a web page; then come the images.
     assert len(s3.reads_of(TRAIN)) == 1 + len(small_data.listed)
-    assert _files(second.data_path) == _files(first.data_path)
+    assert contents(second.data_path) == contents(first.data_path)
 
 
 @pytest.mark.parametrize("is_plain", [True, False])
 def test_a_walk_makes_a_request_for_each_8_mebibytes_not_for_each_header(
     bucket, s3: FaultProxy, is_plain
 ):
-    tar = io.BytesIO()
-    with tarfile.open(fileobj=tar, mode="w", format=tarfile.PAX_FORMAT) as outer:
-        for wnid in ("n01440764", "n01443537"):
-            inner = io.BytesIO()
-            with tarfile.open(fileobj=inner, mode="w", format=tarfile.PAX_FORMAT) as t:
-                for number in range(1500):
-                    member = tarfile.TarInfo(f"{wnid}_{number}.JPEG")
-                    member.size = 6000
-                    member.pax_headers = {} if is_plain else {"comment": "x"}
-                    t.addfile(member, io.BytesIO(bytes(6000)))
-            member = tarfile.TarInfo(f"{wnid}.tar")
-            member.size = len(inner.getvalue())
-            outer.addfile(member, io.BytesIO(inner.getvalue()))
-    put(f"{bucket}/{TRAIN}", tar.getvalue())
+    folder = "" if is_plain else "é/"  # This takes a pax header for each image.
+    synsets = {
+        wnid: [(f"{folder}{wnid}_{n}.JPEG", bytes(6000)) for n in range(1500)]
+        for wnid in ("n01440764", "n01443537")
+    }
+    tar = archives.training_tar(synsets, tarfile.PAX_FORMAT)
+    put(f"{bucket}/{TRAIN}", tar)
     archive = TarArchive(epath.Path(f"{bucket}/{TRAIN}"), TRAINING)
     s3.requests.clear()
     assert len(archive.index.entries) == 3000
-    assert len(s3.requests) == -(-len(tar.getvalue()) // STRETCH)
-
-
-def test_another_process_reads_what_was_found(
-    manual_dir, s3: FaultProxy, small_data: SmallData
-):
-    archive = TarArchive(epath.Path(f"{manual_dir}/{TRAIN}"), TRAINING)
-    entries = archive.look_up(small_data.listed)
-    archive, entries = pickle.loads(pickle.dumps((archive, entries)))
-    s3.requests.clear()
-    images = dict(zip(entries, archive.read_images(entries), strict=True))
-    assert {entry.name: data for entry, data in images.items()} == {
-        name: data
-        for synset in small_data.training.values()
-        for name, data in synset
-        if name in small_data.listed
-    }
-    assert len(s3.requests) == len(entries)
+    assert len(s3.requests) == -(-len(tar) // STRETCH)
 
 
 def test_beam_builds_from_a_bucket(
@@ -118,32 +80,23 @@ def test_beam_builds_from_a_bucket(
     pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
     local = build(data_dir=tmp_path / "local", num_shards=2)
     beam = build(manual_dir=manual_dir, num_shards=2, beam_runner="DirectRunner")
-    assert _files(beam.data_path) == _files(local.data_path)
+    assert contents(beam.data_path) == contents(local.data_path)
 
 
 def test_requests_that_fail_now_and_then_are_made_again(
     build: Build, manual_dir, s3: FaultProxy, tmp_path
 ):
     local = build(data_dir=tmp_path / "local")
-    faults = []
-
-    def every_third(request: Request) -> str | None:
-        if request.first is None or len(s3.requests) % 3:
-            return None
-        faults.append(("error", "cut", "half")[len(faults) % 3])
-        return faults[-1]
-
-    with s3.failing(every_third):
+    with failing_now_and_then(s3):
         remote = build(manual_dir=manual_dir)
-    assert {"error", "cut", "half"} <= set(faults)
-    assert _files(remote.data_path) == _files(local.data_path)
+    assert contents(remote.data_path) == contents(local.data_path)
 
 
 @pytest.mark.parametrize("after", [0, 1, 3])
 def test_an_object_that_is_replaced_meanwhile_is_noticed(
-    build: Build, manual_dir, s3: FaultProxy, small_data, tmp_path, after
+    build: Build, manual_dir, s3: FaultProxy, small_data, final, after
 ):
-    # As long, and with members at the same places.
+    # Of the same length, with members at the same offsets.
     other = {
         wnid: [(name, bytes(data[::-1])) for name, data in images]
         for wnid, images in small_data.training.items()
@@ -163,7 +116,7 @@ def test_an_object_that_is_replaced_meanwhile_is_noticed(
         build(manual_dir=manual_dir)
     assert is_replaced
     assert raised.value.path == f"{manual_dir}/{TRAIN}"
-    assert not list((tmp_path / "data").glob("*/*/5.0.0"))
+    assert not final.exists()
 
 
 def test_what_does_not_exist_is_an_error(build: Build, bucket, manual_dir):
@@ -192,9 +145,7 @@ def test_refused_access_is_an_error(build: Build, manual_dir, s3: FaultProxy):
         build(manual_dir=manual_dir)
 
 
-def test_what_the_first_look_did_not_find_the_second_does(
-    build: Build, bucket, small_data
-):
+def test_an_archive_that_is_uploaded_later_is_found(build: Build, bucket, small_data):
     manual_dir = f"{bucket}/later"
     with pytest.raises(ManualDirError):
         build(manual_dir=manual_dir)
@@ -210,63 +161,41 @@ def test_a_list_in_the_bucket_is_read_from_there(
     assert builder.info.splits["train"].num_examples == len(small_data.listed)
 
 
+@pytest.fixture
+def published_url(web, small_data, monkeypatch) -> str:
+    """The URL of the small list, as if it were a published one."""
+    data = small_data.subset_list.read_bytes()
+    info = UrlInfo(len(data), hashlib.sha256(data).hexdigest(), "1percent.txt")
+    monkeypatch.setitem(Builder.url_infos, web.url("list.txt"), info)
+    return web.url("list.txt")
+
+
 @pytest.mark.parametrize("is_beside_the_archives", [True, False])
 def test_a_published_list_is_taken_from_the_bucket_or_downloaded(
-    build: Build, bucket, manual_dir, small_data, monkeypatch, is_beside_the_archives
+    build: Build, manual_dir, small_data, web, published_url, is_beside_the_archives
 ):
     data = small_data.subset_list.read_bytes()
-    server = http.server.HTTPServer(("127.0.0.1", 0), _Answers)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setattr(_Answers, "data", b"" if is_beside_the_archives else data)
-    url = f"http://127.0.0.1:{server.server_port}/list.txt"
-    info = UrlInfo(len(data), hashlib.sha256(data).hexdigest(), "1percent.txt")
-    monkeypatch.setitem(Builder.url_infos, url, info)
     if is_beside_the_archives:
         put(f"{manual_dir}/1percent.txt", data)
-    builder = build(manual_dir=manual_dir, subset_list=url)
+    else:
+        web.texts["list.txt"] = data
+    builder = build(manual_dir=manual_dir, subset_list=published_url)
     assert builder.info.splits["train"].num_examples == len(small_data.listed)
-    server.shutdown()
 
 
-def test_another_file_in_the_place_of_a_published_list_is_refused(
-    build: Build, manual_dir, monkeypatch
+def test_a_different_file_in_the_place_of_a_published_list_is_refused(
+    build: Build, manual_dir, published_url
 ):
-    url = "http://127.0.0.1:9/list.txt"
-    info = UrlInfo(1, "0" * 64, "1percent.txt")
-    monkeypatch.setitem(Builder.url_infos, url, info)
-    put(f"{manual_dir}/1percent.txt", b"n01440764_7.JPEG")
+    path = f"{manual_dir}/1percent.txt"
+    put(path, b"n01440764_7.JPEG".ljust(999))
     with pytest.raises(SubsetListError, match="is not the published list") as raised:
-        build(manual_dir=manual_dir, subset_list=url)
-    assert raised.value.path == f"{manual_dir}/1percent.txt"
-
-
-class _Answers(http.server.BaseHTTPRequestHandler):
-    data = b""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(self.data)))
-        self.end_headers()
-        self.wfile.write(self.data)
-
-    def log_message(self, *args: object) -> None:
-        pass
+        build(manual_dir=manual_dir, subset_list=published_url)
+    assert raised.value.path == path
 
 
 # The command takes half a minute: one server is enough.
 @pytest.mark.parametrize("s3", ["moto"], indirect=True)
 def test_tfds_build_takes_a_bucket(build: Build, manual_dir, small_data, tmp_path):
     local = build(data_dir=tmp_path / "local")
-    config = {
-        "name": "small",
-        "subset_list": str(small_data.subset_list),
-        "validation_images": len(small_data.validation),
-    }
-    command = [sys.executable, "-m", "tensorflow_datasets.scripts.cli.main", "build"]
-    command += ["imagenet2012_subset", "--imports=imagenet2012_subset"]
-    command += [f"--manual_dir={manual_dir}", f"--data_dir={tmp_path / 'tfds'}"]
-    command += [f"--config={json.dumps(config)}"]
-    root = pathlib.Path(imagenet2012_subset.__file__).parents[1]
-    subprocess.run(command, check=True, cwd=root)
-    dataset = tmp_path / "tfds" / "imagenet2012_subset" / "small" / "5.0.0"
-    assert _files(dataset) == _files(local.data_path)
+    dataset = tfds_build(small_data, tmp_path / "tfds", manual_dir=manual_dir)
+    assert contents(dataset) == contents(local.data_path)
