@@ -229,20 +229,6 @@ def test_all_files_are_synced_before_they_are_in_the_final_place(
     assert not synced
 
 
-@needs_proc
-def test_a_file_system_that_cannot_sync_folders(build, monkeypatch):
-    fsync = os.fsync
-
-    def fail(descriptor):
-        path = _path_of(descriptor)
-        if path.is_dir() and "incomplete." not in str(path):
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", fail)
-    assert build().is_prepared()
-
-
 @pytest.mark.parametrize("number", ["EINVAL", "ENOSYS"])
 @pytest.mark.parametrize(
     ("missing", "warning"),

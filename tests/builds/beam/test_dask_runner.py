@@ -65,9 +65,11 @@ def test_workers_share_the_shards_and_one_may_be_killed(build_watched, flags, go
     killed = []
 
     def kill() -> None:
-        killed.append(_begun_by(2)[0])
-        os.kill(killed[0], signal.SIGKILL)
-        go_on.touch()
+        try:
+            killed.append(_begun_by(2)[0])
+            os.kill(killed[0], signal.SIGKILL)
+        finally:
+            go_on.touch()
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -75,6 +77,7 @@ def test_workers_share_the_shards_and_one_may_be_killed(build_watched, flags, go
         "beam", num_shards=5, beam_runner=RUNNER, beam_options=PipelineOptions(flags)
     )
     killer.join()
+    assert killed
     begun = watched_builder.processes()
     assert len(begun) > 10  # The shard of the killed process was begun again.
     assert os.getpid() not in begun
