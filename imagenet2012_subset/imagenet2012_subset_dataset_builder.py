@@ -14,8 +14,12 @@ from imagenet2012_subset.data_source.after_fork import readable_after_fork
 from imagenet2012_subset.errors import DatasetError
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.output import say
-from imagenet2012_subset.plan.record_size import RecordSerializer
-from imagenet2012_subset.plan.shards import SplitPlan, plan_split, summary
+from imagenet2012_subset.plan.shards import (
+    RecordSerializer,
+    SplitPlan,
+    plan_split,
+    summary,
+)
 from imagenet2012_subset.prepared.dataset import (
     PreparedDataset,
     is_dataset,

@@ -1,10 +1,14 @@
-"""Plans the order and the shards of each split before images are read."""
+"""Plans the order, the record sizes and the shards of each split.
+
+No image is read for it, except for the two dozen that are converted.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +16,9 @@ import tensorflow_datasets as tfds
 
 from imagenet2012_subset.errors import WriteError, counted
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.plan.record_size import record_size
 from imagenet2012_subset.sources.source import Entries, Source, decoded
 from imagenet2012_subset.tfds_internals import (
+    Example,
     Hasher,
     ShardConfig,
     ShardedFileTemplate,
@@ -194,3 +198,65 @@ def _num_shards(config: ShardConfig, num_bytes: int, num_examples: int) -> int:
         return min(num_examples, at_least)
     powers_of_two = UserLimits.calculate_number_shards(num_bytes, num_examples)
     return min(num_examples, max(powers_of_two, at_least))
+
+
+class RecordSerializer:
+    """Serializes examples as `tf.train.Example`, deterministically.
+
+    TFDS's own serializer accepts any features, but copies each image several times, and
+    blocks all other threads meanwhile.
+
+    Raises:
+      ValueError: if the features are not `file_name`, `image` and `label`.
+    """
+
+    def __init__(self, features: tfds.features.FeaturesDict):
+        if sorted(features) != ["file_name", "image", "label"]:
+            raise ValueError(
+                f"records contain file_name, image and label, not {sorted(features)}"
+            )
+        self._features = features
+
+    def serialize(self, example: dict[str, Any]) -> bytes:
+        """Returns the record of one example."""
+        encoded = self._features.encode_example(example)
+        proto = Example()
+        feature = proto.features.feature
+        file_name = encoded["file_name"].item().encode()
+        feature["file_name"].bytes_list.value.append(file_name)
+        feature["image"].bytes_list.value.append(encoded["image"])
+        feature["label"].int64_list.value.append(encoded["label"])
+        # By default, protobuf writes a map in an order that differs between processes.
+        record: bytes = proto.SerializeToString(deterministic=True)
+        return record
+
+
+def record_size(name: str, label: int, image_size: int) -> int:
+    """Returns the length of a record in bytes.
+
+    It follows from protobuf's wire format: every level of the messages `Example`,
+    `Features`, `Feature`, `BytesList` and `Int64List` is a field with a one-byte tag,
+    its length and its content.
+
+    Args:
+      name: the image's file name, ASCII.
+      label: its class, 0 to 999.
+      image_size: the length of the JPEG in bytes.
+    """
+    return _field(
+        _feature("file_name", _field(len(name)))
+        + _feature("image", _field(image_size))
+        + _feature("label", _field(_varint(label)))
+    )
+
+
+def _feature(key: str, values: int) -> int:
+    return _field(_field(len(key)) + _field(_field(values)))
+
+
+def _field(content: int) -> int:
+    return 1 + _varint(content) + content
+
+
+def _varint(value: int) -> int:
+    return max(1, -(-value.bit_length() // 7))

@@ -31,14 +31,16 @@ from imagenet2012_subset.sources.prepared_imagenet import (
 from imagenet2012_subset.sources.source import Found, Source
 from imagenet2012_subset.sources.synset_tars import SYNSET_TAR, SynsetTars
 from imagenet2012_subset.sources.tar_archive import TarArchive
-from imagenet2012_subset.storage.folders import (
+from imagenet2012_subset.storage.open import exists
+from imagenet2012_subset.storage.paths import (
     cannot_list,
+    dangling_link,
     entries_of,
+    irregular,
     is_folder,
+    is_local,
     status,
 )
-from imagenet2012_subset.storage.open import exists
-from imagenet2012_subset.storage.paths import dangling_link, irregular, is_local
 from imagenet2012_subset.tfds_internals import asked_manual_dir
 
 _HOW_TO_GET = "; ".join(one.how_to_get for one in (TRAINING, VALIDATION))

@@ -33,9 +33,8 @@ from imagenet2012_subset.output import progress_bar
 from imagenet2012_subset.sources.index_cache import IndexedSource
 from imagenet2012_subset.sources.source import Entries, Entry, Index
 from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
-from imagenet2012_subset.storage.folders import entries_of, in_threads
 from imagenet2012_subset.storage.open import ensure_unchanged, find_files
-from imagenet2012_subset.storage.paths import dangling_link
+from imagenet2012_subset.storage.paths import dangling_link, entries_of, in_threads
 
 _FILE_NAME = re.compile(r"(train|validation)-\d{5}-of-(\d{5})\.parquet", re.ASCII)
 _IN_HUB_CACHE = ("snapshots/*/data", "datasets--ILSVRC--imagenet-1k/snapshots/*/data")

@@ -17,15 +17,16 @@ from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING, Original
 from imagenet2012_subset.sources.source import Entries, Entry, Listing, Source
 from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
-from imagenet2012_subset.storage.folders import (
+from imagenet2012_subset.storage.paths import (
     Folder,
     Status,
     cannot_list,
+    dangling_link,
     leads_upwards,
     list_folders,
     statuses,
+    with_content,
 )
-from imagenet2012_subset.storage.paths import dangling_link, with_content
 
 _MAX_OTHERS = 5
 _EXTRACT = "Extract it again from the original archive"

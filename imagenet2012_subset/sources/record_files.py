@@ -20,9 +20,9 @@ from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.imagenet.originals import LabelOf
 from imagenet2012_subset.sources.source import Entry
 from imagenet2012_subset.storage.files import FileTable, Range, read_in_order
-from imagenet2012_subset.storage.folders import in_threads
 from imagenet2012_subset.storage.in_step import OnProgress, Walk, Walks
 from imagenet2012_subset.storage.open import ensure_unchanged, open_files
+from imagenet2012_subset.storage.paths import in_threads
 
 DAMAGED = (
     "Copy the file again from where it was prepared, or prepare the dataset again "

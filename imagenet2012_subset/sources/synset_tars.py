@@ -13,14 +13,15 @@ from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.originals import TRAINING
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from imagenet2012_subset.storage.files import FileTable
-from imagenet2012_subset.storage.folders import (
+from imagenet2012_subset.storage.in_step import OnProgress
+from imagenet2012_subset.storage.paths import (
     Status,
     cannot_list,
+    dangling_link,
     entries_of,
     statuses,
+    with_content,
 )
-from imagenet2012_subset.storage.in_step import OnProgress
-from imagenet2012_subset.storage.paths import dangling_link, with_content
 from imagenet2012_subset.tar.headers import DamagedTarError, Tar
 from imagenet2012_subset.tar.walk import TarWalk, walk_tars
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from absl import logging
 
 from imagenet2012_subset.errors import LEAVE_ALONE, ArchiveError
-from imagenet2012_subset.storage.folders import Status, status_of
+from imagenet2012_subset.storage.paths import Status, status_of
 
 # Without posix_fadvise (macOS), a few threads read ahead.
 HAS_ADVICE = hasattr(os, "posix_fadvise")

@@ -26,7 +26,7 @@ from imagenet2012_subset.storage.files import (
     ReadsAhead,
     ends_early,
 )
-from imagenet2012_subset.storage.folders import Status
+from imagenet2012_subset.storage.paths import Status
 
 # All reads of a process share these threads. This limits its parallel requests, no
 # matter how many shards it writes.

@@ -15,9 +15,8 @@ from imagenet2012_subset.storage.files import (
     FileTable,
     cannot_open,
 )
-from imagenet2012_subset.storage.folders import status
 from imagenet2012_subset.storage.object_store import ObjectFiles, object_status
-from imagenet2012_subset.storage.paths import is_local
+from imagenet2012_subset.storage.paths import is_local, status
 
 
 def exists(path: str) -> bool:

@@ -1,16 +1,184 @@
-"""Properties of a path that are known without opening it."""
+"""Looks up files and lists folders, many at a time, without opening any."""
 
 from __future__ import annotations
 
+import concurrent.futures
+import dataclasses
+import itertools
 import os
 import shutil
+import stat
 import urllib.parse
 import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 from etils import epath
 
-from imagenet2012_subset.errors import ArchiveError, ManualDirError
-from imagenet2012_subset.storage.folders import Status, status
+from imagenet2012_subset.errors import ArchiveError, DatasetError, ManualDirError
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+# Over a network a look-up takes a millisecond: 100,000 take two seconds in 64 threads.
+_THREADS = 64
+
+# Passing work to a thread takes as long as a few look-ups.
+_AT_A_TIME = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """The status of a file, known without opening it.
+
+    Attributes:
+      size: its length in bytes.
+      changed_ns: as in `FileTable`.
+      what: the kind of file, such as `a directory`; None for a regular file.
+    """
+
+    size: int
+    changed_ns: int
+    what: str | None = None
+
+
+@dataclasses.dataclass
+class Folder:
+    """What a folder contains; a link counts as its target.
+
+    Attributes:
+      files: names of everything that is not a folder, as bytes.
+      folders: names of folders, as bytes.
+      broken: names of broken links, and of links to themselves.
+      links: which of the folders are links.
+    """
+
+    files: list[bytes] = dataclasses.field(default_factory=list)
+    folders: list[bytes] = dataclasses.field(default_factory=list)
+    broken: list[bytes] = dataclasses.field(default_factory=list)
+    links: list[bytes] = dataclasses.field(default_factory=list)
+
+
+def status_of(result: os.stat_result) -> Status:
+    """Converts the result of `os.stat`."""
+    return Status(result.st_size, result.st_ctime_ns, _irregular(result.st_mode))
+
+
+def status(path: str) -> Status:
+    """Looks up one file, or the target of a link.
+
+    Raises:
+      OSError: if it does not exist or cannot be looked up.
+    """
+    return status_of(os.stat(path))
+
+
+def statuses(paths: Sequence[str]) -> list[Status | OSError]:
+    """Looks up many files at a time; returns errors instead of raising them."""
+
+    def look_up(path: str) -> Status | OSError:
+        try:
+            return status(path)
+        except OSError as error:
+            return error
+
+    return in_threads(look_up, paths)
+
+
+def entries_of(path: str) -> Iterator[os.DirEntry[bytes]]:
+    """Yields the entries of a folder, unordered, without reading all of them first.
+
+    Raises:
+      OSError: if it cannot be listed.
+    """
+    with os.scandir(os.fsencode(path)) as found:
+        yield from found
+
+
+def is_folder(entry: os.DirEntry[bytes]) -> bool | None:
+    """Whether an entry is a folder or a link to one; None for a broken link."""
+    try:
+        return entry.is_dir() or (
+            None if entry.is_symlink() and not os.path.exists(entry.path) else False
+        )
+    except OSError:  # For example a link to itself.
+        return None
+
+
+def list_folders(paths: Sequence[str]) -> list[Folder]:
+    """Lists many folders at a time, names in sorted order.
+
+    Raises:
+      OSError: if one cannot be listed.
+    """
+
+    def list_one(path: str) -> Folder:
+        folder = Folder()
+        column = {True: folder.folders, False: folder.files, None: folder.broken}
+        for entry in sorted(entries_of(path), key=lambda entry: entry.name):
+            is_one = is_folder(entry)
+            column[is_one].append(entry.name)
+            if is_one and entry.is_symlink():
+                folder.links.append(entry.name)
+        return folder
+
+    return in_threads(list_one, paths, at_a_time=1)
+
+
+def leads_upwards(path: str) -> bool:
+    """Whether a link points to a folder that contains it."""
+    folder, target = os.path.realpath(os.path.dirname(path)), os.path.realpath(path)
+    return os.path.commonpath([folder, target]) == target
+
+
+def in_threads(
+    task: Callable[[_Item], _Result],
+    items: Sequence[_Item],
+    at_a_time: int = _AT_A_TIME,
+) -> list[_Result]:
+    """Runs a task on each item in threads; returns the results in order.
+
+    Args:
+      task: processes one item.
+      items: the items.
+      at_a_time: how many items to pass to a thread at a time.
+    """
+
+    def run(part: Sequence[_Item]) -> list[_Result]:
+        return [task(item) for item in part]
+
+    parts = [items[i : i + at_a_time] for i in range(0, len(items), at_a_time)]
+    pool = concurrent.futures.ThreadPoolExecutor(_THREADS)
+    try:
+        return [*itertools.chain.from_iterable(pool.map(run, parts))]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def cannot_list(
+    folder: os.PathLike[str] | str,
+    error: OSError,
+    kind: type[DatasetError] = ArchiveError,
+) -> DatasetError:
+    """Returns the error for a folder that cannot be listed."""
+    return kind(
+        os.fsdecode(error.filename or folder),
+        f"cannot be listed ({error.strerror or error})",
+        "Make it readable for the user who builds the dataset",
+    )
+
+
+def _irregular(mode: int) -> str | None:
+    kinds = {
+        stat.S_ISDIR: "a directory",
+        stat.S_ISFIFO: "a FIFO",
+        stat.S_ISSOCK: "a socket",
+        stat.S_ISCHR: "a character device",
+        stat.S_ISBLK: "a block device",
+    }
+    if stat.S_ISREG(mode):
+        return None
+    return next((what for is_it, what in kinds.items() if is_it(mode)), "not a file")
 
 
 def is_local(path: epath.PathLike) -> bool:

@@ -11,9 +11,12 @@ from etils import epath
 from imagenet2012_subset.errors import DatasetError, WriteError, install
 from imagenet2012_subset.plan.shards import ShardPlan, SplitPlan
 from imagenet2012_subset.storage.paths import absolute
-from imagenet2012_subset.write.duplicates import Duplicates
 from imagenet2012_subset.write.local import ensure_space
-from imagenet2012_subset.write.shard import ShardWriter, remove_staged_shards
+from imagenet2012_subset.write.shard import (
+    Duplicates,
+    ShardWriter,
+    remove_staged_shards,
+)
 
 
 def write_splits_on_beam(

@@ -18,8 +18,7 @@ from imagenet2012_subset.prepared.dataset import FRAME_BYTES
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.storage.files import more_open_files
 from imagenet2012_subset.storage.paths import free_bytes, is_local
-from imagenet2012_subset.write.duplicates import Duplicates
-from imagenet2012_subset.write.shard import ShardWriter
+from imagenet2012_subset.write.shard import Duplicates, ShardWriter
 
 WORKERS_VARIABLE = "IMAGENET2012_SUBSET_WORKERS"
 

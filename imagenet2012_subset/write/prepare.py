@@ -21,7 +21,6 @@ from imagenet2012_subset.prepared.dataset import (
 )
 from imagenet2012_subset.prepared.provenance import Provenance, ensure_same
 from imagenet2012_subset.storage.paths import dangling_link, is_local, link_target
-from imagenet2012_subset.storage.sync import sync_file, sync_folder, sync_names
 from imagenet2012_subset.tfds_internals import FileFormat, write_info_file
 from imagenet2012_subset.write.shard import unwritable, upload
 from imagenet2012_subset.write.staging import (
@@ -30,6 +29,9 @@ from imagenet2012_subset.write.staging import (
     put_in_place,
     remove_leftovers,
     staging_directory,
+    sync_file,
+    sync_folder,
+    sync_names,
 )
 
 # Raises an error unless the dataset is the requested one.

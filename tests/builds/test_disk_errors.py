@@ -18,8 +18,8 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset import WriteError
-from imagenet2012_subset.storage.sync import sync_file, sync_folder
 from imagenet2012_subset.write import local
+from imagenet2012_subset.write.staging import sync_file, sync_folder
 from tests.builds.conftest import run_program
 from tests.shared import archives, faults, permissions
 from tests.shared.final_place import contents, names_in

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings, strategies as st
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.plan.record_size import RecordSerializer, record_size
+from imagenet2012_subset.plan.shards import RecordSerializer, record_size
 from tests.shared.tfds_builder import features_of_the_dataset
 
 # Where a length takes one more byte, at each level of the record.

@@ -13,8 +13,7 @@ from hypothesis import example, given, settings, strategies as st
 
 from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.imagenet import jpeg, names
-from imagenet2012_subset.plan.record_size import record_size
-from imagenet2012_subset.plan.shards import SplitPlan, plan_split, summary
+from imagenet2012_subset.plan.shards import SplitPlan, plan_split, record_size, summary
 from imagenet2012_subset.sources.source import Entries, Entry
 from imagenet2012_subset.storage.files import FileTable
 from imagenet2012_subset.tfds_internals import ShardConfig, ShardedFileTemplate

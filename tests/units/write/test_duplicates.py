@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from imagenet2012_subset import ArchiveError
-from imagenet2012_subset.write.duplicates import Duplicates
+from imagenet2012_subset.write.shard import Duplicates
 
 
 def _added(images: list[bytes]) -> Duplicates:

@@ -11,8 +11,7 @@ from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError, WriteError
 from imagenet2012_subset.imagenet.originals import TRAINING
-from imagenet2012_subset.plan.record_size import RecordSerializer
-from imagenet2012_subset.plan.shards import ShardPlan, plan_split
+from imagenet2012_subset.plan.shards import RecordSerializer, ShardPlan, plan_split
 from imagenet2012_subset.sources.discovery import find_source
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.storage.files import Files

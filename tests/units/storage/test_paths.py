@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from imagenet2012_subset.storage.folders import (
+from imagenet2012_subset.storage.paths import (
     Folder,
     Status,
     in_threads,
