@@ -46,8 +46,7 @@ with atheris.instrument_imports(include=_WATCHED):
     from etils import epath
 
     from imagenet2012_subset.errors import DatasetError
-    from imagenet2012_subset.imagenet.names import training_wnid, wnids
-    from imagenet2012_subset.imagenet.originals import TRAINING
+    from imagenet2012_subset.imagenet.names import TRAINING, training_wnid, wnids
     from imagenet2012_subset.sources import index_cache
     from imagenet2012_subset.sources.source import Entries, Index
     from imagenet2012_subset.sources.tar_archive import TarArchive

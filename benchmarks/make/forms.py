@@ -16,7 +16,7 @@ from etils import epath
 from pyarrow import parquet
 
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.sources.tar_archive import TarArchive
 
 _CHUNK = 16 << 10

@@ -14,7 +14,7 @@ from imagenet2012_subset.check.images import staged_parts, strict_defects
 from imagenet2012_subset.check.report import BUILD_AGAIN, Report
 from imagenet2012_subset.errors import DatasetError, SubsetListError, counted
 from imagenet2012_subset.imagenet import jpeg, names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.output import progress_bar
 from imagenet2012_subset.prepared.dataset import (
     DATASET,

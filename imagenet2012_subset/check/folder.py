@@ -18,7 +18,7 @@ from imagenet2012_subset.errors import (
     first_of,
 )
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION, Original
 from imagenet2012_subset.imagenet2012_subset_dataset_builder import Builder
 from imagenet2012_subset.prepared.dataset import DATASET, INFO_FILE
 from imagenet2012_subset.sources.discovery import Choice, choose_source

@@ -1,16 +1,19 @@
-"""The 1,000 classes, the names of images, and the class of each image."""
+"""The two archives, the 1,000 classes, and the name and class of each image."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow_datasets as tfds
 from etils import epath
 
 NUM_VALIDATION_IMAGES = 50_000
+
+_TAR_BLOCK = 512
 
 _WNID = re.compile(r"n\d{8}", re.ASCII)
 _TRAINING_NAME = re.compile(r"(n\d{8})_\d{1,10}\.JPEG", re.ASCII)
@@ -21,6 +24,60 @@ _VALIDATION_NAME = re.compile(r"ILSVRC2012_val_(\d{8})\.JPEG", re.ASCII)
 _IMAGE_PATH = re.compile(
     rb"(?:.*/)?(n\d{8}_\d{1,10}|ILSVRC2012_(?:val|test)_\d{8})(?:_(n\d{8}))?\.JPEG",
     re.DOTALL,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Original:
+    """An archive as ImageNet publishes it.
+
+    Attributes:
+      file_name: its name on the download page.
+      what: its description on the download page.
+      split: the name of its split in datasets.
+      size: its length in bytes.
+      sha256: of its bytes, in hexadecimal.
+      num_images: how many images it contains.
+    """
+
+    file_name: str
+    what: str
+    split: str
+    size: int
+    sha256: str
+    num_images: int
+
+    @property
+    def mean_image_bytes(self) -> float:
+        """The average length of an image in bytes."""
+        # A tar has a header before each image, and on average half a block after it.
+        return self.size / self.num_images - 1.5 * _TAR_BLOCK
+
+    @property
+    def how_to_get(self) -> str:
+        """How to get the archive, for error messages."""
+        return (
+            "Register on https://image-net.org/download-images, download "
+            f"{self.file_name} (ILSVRC 2012, {self.what}) and place it there"
+        )
+
+
+# Sizes and hashes are those of the files on image-net.org.
+TRAINING = Original(
+    "ILSVRC2012_img_train.tar",
+    "training images, tasks 1 and 2",
+    "train",
+    147_897_477_120,
+    "b08200a27a8e34218a0e58fde36b0fe8f73bc377f4acea2d91602057c3ca45bb",
+    1_281_167,
+)
+VALIDATION = Original(
+    "ILSVRC2012_img_val.tar",
+    "validation images, all tasks",
+    "validation",
+    6_744_924_160,
+    "c7e06a6c0baccf06d8dbeb6577d71efff84673a5dbdd50633ab44f8ea0456ae0",
+    NUM_VALIDATION_IMAGES,
 )
 
 
@@ -82,6 +139,23 @@ def wnid(name: str) -> str:
     if not (found := find_wnid(name)):
         raise ValueError(f"{name!r} is not the name of a training or validation image")
     return found
+
+
+LabelOf = Callable[[bytes], "int | None"]
+"""Returns the label of an image's name; None for an unknown name."""
+
+
+@functools.cache
+def label_function(original: Original) -> LabelOf:
+    """Returns a function that maps the names of a split's images to labels."""
+    rank = {wnid: rank for rank, wnid in enumerate(wnids())}
+    if original == TRAINING:
+        by_wnid = {wnid.encode(): label for wnid, label in rank.items()}
+        return lambda name: by_wnid.get(name[:9]) if name.isascii() else None
+    return {
+        validation_name(number).encode(): rank[wnid]
+        for number, wnid in enumerate(validation_wnids(), start=1)
+    }.get
 
 
 class ImagePath(NamedTuple):

@@ -10,8 +10,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset.errors import SubsetListError, WriteError, counted
-from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES, TRAINING
 from imagenet2012_subset.prepared.dataset import PreparedDataset, overwriting
 from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.subset.subset_list import (

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from imagenet2012_subset.errors import DatasetError, counted
 from imagenet2012_subset.file_types import START_BYTES, FileType, file_type
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION, Original
 from imagenet2012_subset.storage.files import Files
 from imagenet2012_subset.storage.open import find_files, open_files
 from imagenet2012_subset.tar.headers import (

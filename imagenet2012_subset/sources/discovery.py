@@ -15,7 +15,7 @@ from etils import epath
 
 from imagenet2012_subset.errors import DatasetError, ManualDirError, counted, first_of
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import (
+from imagenet2012_subset.imagenet.names import (
     TRAINING,
     VALIDATION,
     Original,

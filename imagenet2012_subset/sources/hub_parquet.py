@@ -28,7 +28,7 @@ from imagenet2012_subset.errors import (
     install,
 )
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import LabelOf, Original, label_function
+from imagenet2012_subset.imagenet.names import LabelOf, Original, label_function
 from imagenet2012_subset.output import progress_bar
 from imagenet2012_subset.sources.index_cache import IndexedSource
 from imagenet2012_subset.sources.source import Entries, Entry, Index

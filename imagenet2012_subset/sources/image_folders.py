@@ -14,7 +14,7 @@ from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, Original
+from imagenet2012_subset.imagenet.names import TRAINING, Original
 from imagenet2012_subset.sources.source import Entries, Entry, Listing, Source
 from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
 from imagenet2012_subset.storage.paths import (

@@ -16,7 +16,7 @@ from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import Original, label_function
+from imagenet2012_subset.imagenet.names import Original, label_function
 from imagenet2012_subset.sources.index_cache import IndexedSource
 from imagenet2012_subset.sources.record_files import (
     DAMAGED,

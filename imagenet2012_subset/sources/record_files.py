@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.imagenet.originals import LabelOf
+from imagenet2012_subset.imagenet.names import LabelOf
 from imagenet2012_subset.sources.source import Entry
 from imagenet2012_subset.storage.files import FileTable, Range, read_in_order
 from imagenet2012_subset.storage.in_step import OnProgress, Walk, Walks

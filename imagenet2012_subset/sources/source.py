@@ -13,7 +13,7 @@ import numpy.typing as npt
 from etils import epath
 
 from imagenet2012_subset.errors import DatasetError
-from imagenet2012_subset.imagenet.originals import Original
+from imagenet2012_subset.imagenet.names import Original
 from imagenet2012_subset.storage.files import FileTable
 
 

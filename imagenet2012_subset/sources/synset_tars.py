@@ -10,7 +10,7 @@ from etils import epath
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
 from imagenet2012_subset.file_types import START_BYTES, file_type
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.imagenet.names import TRAINING
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from imagenet2012_subset.storage.files import FileTable
 from imagenet2012_subset.storage.in_step import OnProgress

@@ -12,8 +12,14 @@ from collections.abc import Iterator, Sequence
 from etils import epath
 
 from imagenet2012_subset.errors import LEAVE_ALONE, SEE_DAMAGE, ArchiveError, counted
-from imagenet2012_subset.imagenet.names import mismatched_wnid, parse_path, parse_paths
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.imagenet.names import (
+    TRAINING,
+    VALIDATION,
+    Original,
+    mismatched_wnid,
+    parse_path,
+    parse_paths,
+)
 from imagenet2012_subset.sources.index_cache import IndexedSource, index_path
 from imagenet2012_subset.sources.source import Entries, Entry, Index
 from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order

@@ -9,7 +9,7 @@ import numpy as np
 
 from imagenet2012_subset.errors import ArchiveError, counted, first_of
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.sources.source import Entries, Source, decoded
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from imagenet2012_subset import ArchiveError
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from tests.shared import archives, faults
 
 BOTH = pytest.mark.parametrize("original", [TRAINING, VALIDATION])

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from imagenet2012_subset import ManualDirError
 from imagenet2012_subset.__main__ import main
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from tests.shared import archives, faults, forms
 
 

@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from imagenet2012_subset import ArchiveError, ManualDirError, WriteError
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.imagenet.names import TRAINING
 from imagenet2012_subset.sources import hub_parquet
 from imagenet2012_subset.sources.hub_parquet import (
     HubParquet,

@@ -12,7 +12,7 @@ import pytest
 
 from imagenet2012_subset import ArchiveError, ManualDirError
 from imagenet2012_subset.__main__ import main
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from tests.builds import file_faults
 from tests.shared import archives, faults, forms
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import imagenet2012_subset
 from imagenet2012_subset import ArchiveError, ManualDirError, SubsetConfig
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from tests.shared import archives, prepared
 
 # One is CMYK in the tar and one a PNG: TFDS has converted both.

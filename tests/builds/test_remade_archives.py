@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from tests.shared import archives, forms
 
 FORMATS = pytest.mark.parametrize(

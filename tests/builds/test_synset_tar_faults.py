@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 
 from imagenet2012_subset import ArchiveError
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.imagenet.names import TRAINING
 from imagenet2012_subset.sources import synset_tars
 from tests.builds import file_faults
 from tests.shared import archives, faults, forms

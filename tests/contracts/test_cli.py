@@ -12,7 +12,7 @@ import sys
 import pytest
 
 import imagenet2012_subset
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.imagenet.names import TRAINING
 from tests.conftest import DUMMY_DATA
 
 _PACKAGE = pathlib.Path(imagenet2012_subset.__file__).parent

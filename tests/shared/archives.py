@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from PIL import Image
 
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 
 Files = Iterable[tuple[str, bytes]]
 

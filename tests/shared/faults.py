@@ -14,7 +14,7 @@ from etils import epath
 
 import imagenet2012_subset
 from imagenet2012_subset import DatasetError
-from imagenet2012_subset.imagenet.originals import TRAINING, Original
+from imagenet2012_subset.imagenet.names import TRAINING, Original
 from imagenet2012_subset.sources.discovery import find_source
 from imagenet2012_subset.sources.images import Image
 from imagenet2012_subset.subset.select import select_training, select_validation

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from tests.conftest import SmallData
 from tests.shared import archives, prepared
 

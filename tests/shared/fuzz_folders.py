@@ -19,7 +19,7 @@ from etils import epath
 from imagenet2012_subset import Builder, DatasetError, SubsetConfig
 from imagenet2012_subset.check.folder import check_folder
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.sources.discovery import find_source
 from tests.shared import archives
 

@@ -11,7 +11,7 @@ from etils import epath
 from tensorflow_datasets.core.download.checksums import UrlInfo
 
 from imagenet2012_subset import ArchiveError, Builder, ManualDirError, SubsetListError
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.imagenet.names import TRAINING
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from tests.builds.buckets.conftest import failing_now_and_then
 from tests.builds.conftest import tfds_build

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from imagenet2012_subset.check import images
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.imagenet.names import TRAINING
 from tests.builds.check.conftest import rewrite, set_bytes, shards
 from tests.shared import archives
 

@@ -11,7 +11,7 @@ from imagenet2012_subset import Builder
 from imagenet2012_subset.__main__ import main
 from imagenet2012_subset.check import folder as check_folder
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from tests.shared import forms
 

@@ -11,7 +11,7 @@ from etils import epath
 
 from imagenet2012_subset import ArchiveError, ManualDirError
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.sources.discovery import (
     choose_source,
     find_source,

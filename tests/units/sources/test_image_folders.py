@@ -13,7 +13,7 @@ from etils import epath
 
 from imagenet2012_subset import ArchiveError
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION, Original
 from imagenet2012_subset.sources import image_folders
 from imagenet2012_subset.sources.image_folders import ImageFolders, Layout
 from imagenet2012_subset.storage import folders as storage_folders

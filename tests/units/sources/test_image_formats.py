@@ -7,7 +7,7 @@ from etils import epath
 from PIL import Image as PilImage
 
 from imagenet2012_subset import ArchiveError
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.imagenet.names import TRAINING
 from imagenet2012_subset.sources.discovery import find_source
 from imagenet2012_subset.subset.select import select_training
 from tests.shared import archives, forms

@@ -10,7 +10,7 @@ from PIL import Image as PilImage
 
 from imagenet2012_subset import ArchiveError
 from imagenet2012_subset.imagenet import jpeg
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.imagenet.names import TRAINING
 from imagenet2012_subset.sources.images import Image, Images
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from tests.shared import archives

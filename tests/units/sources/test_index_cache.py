@@ -15,7 +15,7 @@ import pytest
 from etils import epath
 from hypothesis import given, settings, strategies as st
 
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.sources import index_cache
 from imagenet2012_subset.sources.source import Entries, Index
 from imagenet2012_subset.sources.tar_archive import TarArchive

@@ -17,7 +17,7 @@ from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.sources.prepared_imagenet import (
     PreparedImagenet,
     prepared_versions,

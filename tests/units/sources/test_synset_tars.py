@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset import ArchiveError
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.imagenet.names import TRAINING
 from imagenet2012_subset.sources import synset_tars
 from imagenet2012_subset.sources.source import decoded
 from imagenet2012_subset.sources.synset_tars import SynsetTars

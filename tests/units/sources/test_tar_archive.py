@@ -16,7 +16,7 @@ from etils import epath
 from hypothesis import given, settings
 
 from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.sources import tar_archive
 from imagenet2012_subset.sources.source import Index, decoded
 from imagenet2012_subset.sources.tar_archive import TarArchive, seal

@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset import ArchiveError
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.sources.discovery import find_source
 from imagenet2012_subset.subset.select import select_validation
 from tests.shared import archives

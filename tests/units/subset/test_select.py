@@ -9,7 +9,7 @@ from etils import epath
 
 from imagenet2012_subset import ArchiveError
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.originals import TRAINING, VALIDATION, Original
+from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION, Original
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.sources.source import decoded
 from imagenet2012_subset.sources.tar_archive import TarArchive

@@ -10,7 +10,7 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError, WriteError
-from imagenet2012_subset.imagenet.originals import TRAINING
+from imagenet2012_subset.imagenet.names import TRAINING
 from imagenet2012_subset.plan.shards import RecordSerializer, ShardPlan, plan_split
 from imagenet2012_subset.sources.discovery import find_source
 from imagenet2012_subset.sources.images import Images

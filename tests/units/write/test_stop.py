@@ -6,7 +6,7 @@ import pytest
 from etils import epath
 
 from imagenet2012_subset import Builder, SubsetConfig
-from imagenet2012_subset.imagenet.originals import VALIDATION
+from imagenet2012_subset.imagenet.names import VALIDATION
 from imagenet2012_subset.plan.shards import RecordSerializer, SplitPlan, plan_split
 from imagenet2012_subset.sources.discovery import find_source
 from imagenet2012_subset.sources.images import Images
