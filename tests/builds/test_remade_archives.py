@@ -31,10 +31,19 @@ def _write_training(small_data, files, tar_format=tarfile.GNU_FORMAT):
     path.write_bytes(archives.tar_bytes(files, tar_format))
 
 
-def _member(name, data=b"", member_type=tarfile.REGTYPE, link_to=""):
+def _member(name, data=b"", member_type=tarfile.REGTYPE, link_to="", **pax_headers):
     member = tarfile.TarInfo(name)
     member.type, member.linkname, member.size = member_type, link_to, len(data)
+    member.pax_headers = pax_headers
     return member, io.BytesIO(data)
+
+
+def _pack_members(members, tar_format):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tar_format) as archive:
+        for member, data in members:
+            archive.addfile(member, data)
+    return stream.getvalue()
 
 
 @FORMATS
@@ -69,14 +78,27 @@ def test_other_members(rule, small_data, tar_format):
         yield _member(f"hard/{first}", b"", tarfile.LNKTYPE, first)
         yield _member("pipe", member_type=tarfile.FIFOTYPE)
 
-    def pack(files):
-        stream = io.BytesIO()
-        with tarfile.open(fileobj=stream, mode="w", format=tar_format) as archive:
-            for member, data in members(files):
-                archive.addfile(member, data)
-        return stream.getvalue()
+    _pack_all(small_data, lambda files: _pack_members(members(files), tar_format))
+    rule.builds()
 
-    _pack_all(small_data, pack)
+
+@pytest.mark.parametrize(
+    "pax_headers",
+    [
+        {"mtime": "1340000000.123456789"},
+        {"comment": "x" * 2000},
+        {"SCHILY.xattr.user.name": "value", "path": "./elsewhere/{name}"},
+    ],
+)
+def test_pax_headers_of_members(rule, small_data, pax_headers):
+    def members(files):
+        for name, data in files:
+            own = {key: text.format(name=name) for key, text in pax_headers.items()}
+            yield _member(name, data, **own)
+
+    _pack_all(
+        small_data, lambda files: _pack_members(members(files), tarfile.PAX_FORMAT)
+    )
     rule.builds()
 
 
