@@ -16,7 +16,7 @@ from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION, Original
 from imagenet2012_subset.sources import image_folders
 from imagenet2012_subset.sources.image_folders import ImageFolders, Layout
-from imagenet2012_subset.storage import folders as storage_folders
+from imagenet2012_subset.storage import paths as storage_paths
 from tests.shared import forms
 
 pytestmark = pytest.mark.usefixtures("platform")
@@ -81,7 +81,7 @@ def looked_at(monkeypatch) -> list[str]:
                 paths.append(os.fsdecode(path))
             return _call(path, *args, **kwargs)
 
-        monkeypatch.setattr(storage_folders.os, name, note)
+        monkeypatch.setattr(storage_paths.os, name, note)
     return paths
 
 
