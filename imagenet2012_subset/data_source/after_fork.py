@@ -29,45 +29,62 @@ class _ServedRecords:
     """Records that are read by a separate process, which was not forked."""
 
     def __init__(self, records: Any):
+        self._records = records
         self._lock = threading.Lock()
         self._owner = os.getpid()
-        self._server = subprocess.Popen(
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        server = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self._send(sys.path)
-        self._send(records)
-
-    def _send(self, message: Any) -> None:
-        assert self._server.stdin is not None
-        pickle.dump(message, self._server.stdin, pickle.HIGHEST_PROTOCOL)
-        self._server.stdin.flush()
+        _send(server, sys.path)
+        _send(server, self._records)
+        return server
 
     def __getitem__(self, key: SupportsIndex) -> Any:
         return self.__getitems__([key.__index__()])[0]
 
     def __getitems__(self, keys: Sequence[int]) -> Any:
-        assert self._server.stdout is not None
-        try:
-            with self._lock:
-                self._send(list(keys))
-                answer = pickle.load(self._server.stdout)
-        except (BrokenPipeError, EOFError) as error:
-            status = self._server.wait()
-            raise RuntimeError(
-                f"The process that reads records for this one ended, status {status}. "
-                "See its standard error for the cause; it may have run out of memory"
-            ) from error
+        with self._lock:
+            server = self._server = self._server or self._started()
+            assert server.stdout is not None
+            try:
+                _send(server, list(keys))
+                answer = pickle.load(server.stdout)
+            except (BrokenPipeError, EOFError) as error:
+                status = server.wait()
+                raise RuntimeError(
+                    "The process that reads records for this one ended, status "
+                    f"{status}. See its standard error for the cause; it may have run "
+                    "out of memory"
+                ) from error
+            except BaseException:  # Such as an interrupt.
+                # The next call must not get the answer to this one.
+                self._server = None
+                _end(server)
+                raise
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def __del__(self) -> None:
         # A fork copies this object too. The server belongs to the original.
-        if self._owner == os.getpid():
-            with self._server as server:
-                server.kill()
+        if self._server and self._owner == os.getpid():
+            _end(self._server)
+
+
+def _send(server: subprocess.Popen[bytes], message: Any) -> None:
+    assert server.stdin is not None
+    pickle.dump(message, server.stdin, pickle.HIGHEST_PROTOCOL)
+    server.stdin.flush()
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    with server:
+        server.kill()
 
 
 class RecordsOfAnyProcess:

@@ -120,6 +120,6 @@ def _what_it_is(source: Source) -> str:
     if num_test:
         return ". It contains the test images, which have no labels"
     if not len(found):
-        others = ", ".join(listing.others) or "nothing"
-        return f". It contains no ImageNet image, but {others}"
+        others = f", but {first_of(listing.others)}" if listing.others else ""
+        return f". It contains no ImageNet image{others}"
     return ""

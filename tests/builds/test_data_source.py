@@ -12,6 +12,7 @@ import pytest
 import tensorflow_datasets as tfds
 
 from imagenet2012_subset import DatasetError
+from imagenet2012_subset.data_source import after_fork
 from imagenet2012_subset.data_source.after_fork import readable_after_fork
 
 _PATIENCE = 300  # Seconds, after which a child is taken to hang.
@@ -137,6 +138,24 @@ def test_end_of_the_process_that_reads_is_an_error(source):
     del source
     with pytest.raises(RuntimeError, match="ended, status -9"):
         _in_forked_workers(_kill_own_children_and_read, [0], num_workers=1)
+
+
+def _read_after_an_interrupt(index):
+    _read_inherited(0)
+
+    def interrupt(file):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(after_fork.pickle, "load", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            _read_inherited(index)
+    return _read_inherited(index + 1)
+
+
+def test_an_interrupted_read_leaves_no_answer_for_the_next_one(source):
+    names = _file_names(source)
+    assert _in_forked_workers(_read_after_an_interrupt, [1]) == [names[2]]
 
 
 def test_source_of_a_builder_from_files_can_be_made_readable_too(builder, monkeypatch):

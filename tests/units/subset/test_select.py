@@ -58,7 +58,7 @@ _HAS_VALIDATION = f"validation images, as {VALIDATION.file_name} does"
         (VALIDATION, [_IMAGE, _VALIDATION], _HAS_TRAINING),
         (TRAINING, [_TEST], "the test images, which have no labels"),
         (VALIDATION, [_TEST], "the test images, which have no labels"),
-        (VALIDATION, [], "no ImageNet image, but nothing"),
+        (VALIDATION, [], "no ImageNet image"),
         (VALIDATION, ["a.txt", "b.txt"], "no ImageNet image, but a.txt, b.txt"),
     ],
 )
