@@ -13,6 +13,7 @@ from etils import epath
 from imagenet2012_subset.errors import SubsetListError
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.storage.open import exists, read_file
+from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.tfds_internals import (
     DownloadError,
@@ -95,18 +96,15 @@ def fetch_subset_list(
 def _download(
     url: str, dl_manager: tfds.download.DownloadManager, published: UrlInfo | None
 ) -> os.PathLike[str]:
+    by_hand = None
     folder = asked_manual_dir(dl_manager)
     if folder and published and published.filename:
-        # TFDS looks there too, but not in a bucket.
         by_hand = folder / published.filename
+    if by_hand and published and not is_local(by_hand):
+        # TFDS cannot find files in a bucket.
         if exists(os.fspath(by_hand)):
             if problem := difference(by_hand, published):
-                raise SubsetListError(
-                    by_hand,
-                    problem,
-                    f"Replace it with an unmodified copy of {url}, or remove it to let "
-                    "the build download it",
-                )
+                raise _not_as_published(by_hand, problem, url)
             return by_hand
         dl_manager = without_manual_dir(dl_manager)
     try:
@@ -116,6 +114,8 @@ def _download(
         return path
     # The errors of `requests` derive from OSError.
     except (OSError, DownloadError) as error:
+        if by_hand and by_hand.exists() and isinstance(error, OSError):
+            raise _unreadable(by_hand, error) from error
         raise SubsetListError(
             url,
             f"cannot be downloaded ({error})",
@@ -123,12 +123,24 @@ def _download(
             "checksums.tsv gives it, or pass a local path as subset_list",
         ) from error
     except NonMatchingChecksumError as error:
+        if by_hand and published and by_hand.exists():
+            problem = difference(by_hand, published) or "changed during the build"
+            raise _not_as_published(by_hand, problem, url) from error
         raise SubsetListError(
             url,
             "was downloaded, but is not the published list: its sha256 differs",
             "Check whether a log-in page or a proxy answered instead, or put the file "
             "into manual_dir, under the name that checksums.tsv gives it",
         ) from error
+
+
+def _not_as_published(by_hand: epath.Path, problem: str, url: str) -> SubsetListError:
+    return SubsetListError(
+        by_hand,
+        problem,
+        f"Replace it with an unmodified copy of {url}, or remove it to let the build "
+        "download it",
+    )
 
 
 def difference(path: epath.Path, published: UrlInfo) -> str | None:

@@ -195,8 +195,8 @@ def test_images_that_were_resized(build, small_data, tmp_path, caplog):
         build(manual_dir=folder)
     messages = [record.getMessage() for record in caplog.records]
     training, validation = [one for one in messages if "have been resized" in one]
-    assert training.startswith(f"{folder / 'train'}: 6 images have 1,4")
-    assert validation.startswith(f"{folder / 'val'}: 5 images have 1,4")
+    assert training.startswith(f"{folder / 'train'}: 6 images with 1,4")
+    assert validation.startswith(f"{folder / 'val'}: 5 images with 1,4")
 
 
 @pytest.mark.parametrize(
