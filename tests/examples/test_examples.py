@@ -61,19 +61,19 @@ def _figures(pattern, printed):
     return [float(figure) for figure in re.findall(pattern, printed)]
 
 
-def _assert_learns(losses, start, end):
-    """The first loss is high; the median of the last third is low.
+def _settled(figures):
+    """Returns the median of the last third, as a single crop may show nothing."""
+    return statistics.median(figures[-max(1, len(figures) // 3) :])
 
-    The last loss alone may be that of a crop which shows nothing of its class.
-    """
-    assert losses[0] > start
-    assert statistics.median(losses[-max(1, len(losses) // 3) :]) < end
+
+def _assert_learns(losses, start):
+    assert _settled(losses) < 1 < start < losses[0]
 
 
 @pytest.mark.parametrize("options", [[], ["--in_memory"]])
 def test_keras_finetune_learns(run, options):
     printed = run("keras_finetune.py", *options)
-    _assert_learns(_figures(r" loss: (\S+)", printed), 6, 0.5)
+    _assert_learns(_figures(r" loss: (\S+)", printed), 6)
     assert _figures(r" accuracy: (\S+)", printed)[-1] >= 0.8
     assert _figures(r" val_accuracy: (\S+)", printed)[-1] >= 0.7
 
@@ -81,7 +81,7 @@ def test_keras_finetune_learns(run, options):
 @_needs("torch", "torchvision", "array_record")
 def test_torch_train_learns(run):
     printed = run("torch_train.py")
-    _assert_learns(_figures(r"loss (\S+)", printed), 6, 1)
+    _assert_learns(_figures(r"loss (\S+)", printed), 6)
     assert _figures(r"validation: (\S+)%", printed)[0] >= 70
     # Both use the same dataset.
     assert "val_loss" in run("keras_finetune.py", "--epochs", 1)
@@ -92,7 +92,7 @@ def test_jax_grain_learns_on_several_devices(run, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=5")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     printed = run("jax_grain.py")
-    _assert_learns(_figures(r"loss (\S+)", printed), 1, 0.5)
+    _assert_learns(_figures(r"loss (\S+)", printed), 1.5)
     assert _figures(r"validation: (\S+)%", printed)[0] >= 70
 
 
@@ -107,9 +107,9 @@ def test_few_shot_learns_more_from_more(run):
 
 def test_semi_supervised_learns_and_becomes_sure(run):
     printed = run("semi_supervised.py")
-    _assert_learns(_figures(r"loss (\S+) with labels", printed), 1, 0.5)
+    _assert_learns(_figures(r"loss (\S+) with labels", printed), 2)
     sure = _figures(r"sure of (\d+)%", printed)
-    assert sure[0] < 50 < sure[-1]
+    assert sure[0] < 30 < _settled(sure)
     # The images without labels contributed.
     assert max(_figures(r"(\S+) without", printed)) > 0
     assert _figures(r"validation: (\S+)%", printed)[0] >= 70
