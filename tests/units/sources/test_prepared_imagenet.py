@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import pickle
 import random
@@ -30,6 +31,7 @@ IMAGES = [
     (f"n01440764_{n}.JPEG", random.Random(n).randbytes(300 * n + 1)) for n in range(5)
 ]
 RECORDS = [prepared.record(*image) for image in IMAGES]
+ENDS_WITH_IMAGE = ("label", "file_name", "image")
 
 
 @pytest.fixture(params=prepared.FORMATS)
@@ -42,6 +44,11 @@ def folder(tmp_path, file_format) -> pathlib.Path:
     shards = [RECORDS[:2], RECORDS[2:]]
     path = tmp_path / "imagenet2012" / "5.1.0"
     return prepared.write_version(path, "train", shards, file_format=file_format)
+
+
+def _cut(record: bytes) -> bytes:
+    """Returns a short record whose last feature is a byte longer than the record."""
+    return prepared.field(1, record[2:-1])
 
 
 def _source(folder: pathlib.Path, original=TRAINING, index_folder=None):
@@ -215,6 +222,21 @@ def test_a_shard_that_changes_after_it_was_indexed(folder, file_format):
     assert caught.value.path == str(path)
 
 
+def test_another_record_at_the_same_place(tmp_path):
+    folder = prepared.write_version(tmp_path, "train", [RECORDS])
+    source = _source(folder)
+    entries = source.index.entries
+    path = prepared.shard_path(folder, "train", 0, 1, "tfrecord")
+    name, image = IMAGES[3]
+    other = prepared.framed(prepared.record(name, image[::-1]))
+    before = prepared.framed(RECORDS[3])
+    path.write_bytes(path.read_bytes().replace(before, other))
+    # The change escapes the comparison of change times.
+    source.table.changed_ns[:] = os.stat(path).st_ctime_ns
+    with pytest.raises(ArchiveError, match="is not the one that was found there"):
+        list(source.read_images(entries))
+
+
 def test_a_wrong_checksum(folder, file_format):
     path = prepared.shard_path(folder, "train", 1, 2, file_format)
     content = path.read_bytes()
@@ -254,6 +276,7 @@ def test_a_wrong_checksum(folder, file_format):
                 ),
                 prepared.record("n01440764_1.JPEG" * 9, b"?", label=0),
                 prepared.record("n01440764_1.JPEG", b"?").replace(b"label", b"lapel"),
+                _cut(prepared.record("n01440764_1.JPEG", b"?", order=ENDS_WITH_IMAGE)),
             ]
         ),
     ],
