@@ -176,6 +176,12 @@ FLAT = archives.tar_bytes([("n01440764_1.JPEG", b"x")])[: 2 * BLOCK]
             f"but other data follows at byte {PADDING + 2 * BLOCK:,}: a part in "
             "between may not have been downloaded",
         ),
+        (
+            # Data that is short, but not too short to be in one of the samples.
+            bytes((1 << 20) + 5 * BLOCK) + b"x" * BLOCK + bytes(90 * BLOCK),
+            f"but other data follows at byte {(1 << 20) + 7 * BLOCK:,}: a part in "
+            "between may not have been downloaded",
+        ),
     ],
 )
 def test_what_follows_the_end_is_reported(after, remark):
