@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import pathlib
+import shutil
 import tempfile
 
 import pytest
@@ -72,6 +74,27 @@ def test_an_upload_that_fails_leaves_no_dataset(
     bucket.refuse = lambda name: False
     assert build(data_dir=data_dir, num_shards=2).is_prepared()
     assert not [name for name in bucket.removed if NAME in name]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_space_needed_is_that_of_the_shards_written_at_a_time(
+    build: Build, data_dir, bucket, tmp_path, temporary, monkeypatch, workers
+):
+    local = pathlib.Path(build(data_dir=tmp_path / "local", num_shards=3).data_path)
+    shards = sorted(path.stat().st_size for path in local.glob("*.tfrecord*"))
+    needed = sum(shards[-workers:]) + (1 << 20)  # One MiB is for all other files.
+    usage = collections.namedtuple("usage", "total used free")
+
+    def leave(free: int) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, free))
+
+    leave(needed - 1)
+    with pytest.raises(WriteError, match="bytes free, but the dataset") as raised:
+        build(data_dir=data_dir, num_shards=3, workers=workers)
+    assert raised.value.path == str(temporary)
+    assert raised.value.remedy.startswith("Free 1 bytes, or set TMPDIR")
+    leave(needed)
+    assert build(data_dir=data_dir, num_shards=3, workers=workers).is_prepared()
 
 
 def test_an_existing_dataset_is_not_replaced(build: Build, data_dir, bucket: Bucket):
