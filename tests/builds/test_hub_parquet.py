@@ -360,6 +360,16 @@ def test_a_file_that_changes_while_it_is_copied(small_data, hub, tmp_path, monke
         _staged(small_data, hub, tmp_path)
 
 
+@pytest.mark.parametrize(("num_files", "in_file"), [(3, 4), (12, 1)])
+def test_an_image_is_assumed_to_have_its_share_of_the_file(
+    small_data, tmp_path, num_files, in_file
+):
+    forms.write_parquet(tmp_path, "train", _training_rows(small_data), num_files)
+    entries = _source(tmp_path).look_up(small_data.listed)
+    shares = entries.table.sizes // in_file
+    assert entries.sizes.tolist() == shares[entries.files].tolist()
+
+
 @pytest.mark.parametrize("split", ["both", "validation"])
 def test_short_space(build, small_data, hub, tmp_path, monkeypatch, split):
     listed = set(small_data.listed)
