@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 
@@ -130,6 +131,13 @@ def test_tfds_build_takes_beam_options(small_data, tmp_path):
     local = tfds_build(small_data, tmp_path / "local")
     flag = f"--beam_pipeline_options=runner={RUNNER}"
     assert contents(tfds_build(small_data, tmp_path / "beam", flag)) == contents(local)
+
+
+def test_beam_is_not_installed(build_watched, monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(WriteError, match="cannot be written by Beam") as caught:
+        build_watched(beam_runner=RUNNER)
+    assert "pip install apache-beam" in caught.value.remedy
 
 
 def test_without_its_options_beam_is_not_imported(small_data, tmp_path):
