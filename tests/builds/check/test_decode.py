@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from imagenet2012_subset.check import images
+from imagenet2012_subset.imagenet import jpeg
 from imagenet2012_subset.imagenet.names import TRAINING
 from tests.builds.check.conftest import rewrite, set_bytes, shards
 from tests.shared import archives
@@ -20,6 +21,15 @@ def _photo(size=(500, 375), **options) -> bytes:
     noise = np.random.default_rng(1).normal(0, 6, (*size[::-1], 3))
     pixels = np.clip(np.asarray(smooth) + noise, 0, 255).astype(np.uint8)
     return archives.encode(Image.fromarray(pixels), **options)
+
+
+def _joined_tables(data: bytes) -> bytes:
+    """Puts all Huffman tables of a JPEG into one segment, as many cameras do."""
+    found = [place for marker, *place in jpeg.segments(data) if marker == 0xC4]
+    tables = b"".join(data[start:end] for start, end in found)
+    start, end = found[0][0], found[-1][1]
+    length = (2 + len(tables)).to_bytes(2, "big")
+    return data[: start - 2] + length + tables + data[end:]
 
 
 def _zeros(data: bytes, at: float, length: int) -> bytes:
@@ -36,6 +46,7 @@ _SOUND = {
     "progressive": _photo(progressive=True),
     "optimized": _photo(optimize=True),
     "restart markers": _photo(restart_marker_blocks=8),
+    "joined tables": _joined_tables(_photo()),
     "grayscale": archives.encode(Image.open(io.BytesIO(_photo())).convert("L")),
     "CMYK": archives.encode(Image.open(io.BytesIO(_photo())).convert("CMYK")),
     "tiny": archives.encode(Image.new("RGB", (1, 1))),
@@ -60,6 +71,14 @@ def test_zeros_inside_a_scan(kind):
         for length in (64, 512, 4096)
     }
     assert _defects({**damaged, "sound": data}).keys() == damaged.keys()
+
+
+@pytest.mark.parametrize("kind", ["plain", "optimized", "joined tables"])
+def test_zeros_are_found_even_if_a_decoder_misses_them(kind):
+    data = _SOUND[kind]
+    problem = f"contains zeros instead of pixels at byte {len(data) // 2:,}"
+    assert images._zeros(data) is None
+    assert images._zeros(_zeros(data, 0.5, 64)) == problem
 
 
 @pytest.mark.parametrize("kind", ["plain", "progressive", "grayscale"])
