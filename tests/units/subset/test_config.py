@@ -82,3 +82,12 @@ def test_a_value_of_the_wrong_type_is_an_error_that_names_the_argument(argument,
 )
 def test_a_url_is_downloaded(subset_list, is_remote):
     assert SubsetConfig(name="a", subset_list=subset_list).is_remote is is_remote
+
+
+@pytest.mark.parametrize(
+    ("given", "description"),
+    [(None, "Training images listed in list.txt."), ("Mine.", "Mine."), ("", "")],
+)
+def test_a_config_without_a_description_describes_its_list(given, description):
+    config = SubsetConfig(name="a", subset_list="list.txt", description=given)
+    assert config.description == description
