@@ -101,14 +101,13 @@ def _runs_of(
         checkouts = [None, args.against] if args.against else [None]
         for checkout in checkouts:
             data_dir = scratch / ("other" if checkout else "ours")
-            shutil.rmtree(data_dir, ignore_errors=True)
             first, again = build_twice(archives, config, data_dir, checkout=checkout)
             suffix = f" ({checkout.name})" if checkout else ""
             runs[_OURS + suffix].append(first)
             runs[_KEPT + suffix].append(again)
             if number == 0 and not checkout and not args.no_tfds:
                 _check_equality(theirs, again)
-    shutil.rmtree(scratch, ignore_errors=True)
+            shutil.rmtree(scratch)  # Two datasets at a time need less memory.
     return runs
 
 
