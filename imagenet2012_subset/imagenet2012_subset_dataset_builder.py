@@ -213,7 +213,10 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
                     self.data_dir_root / _SCRATCH,
                     holds_dataset=is_local(self._final_path),
                 )
-            plans = [self._plan(*split, download_config) for split in images.items()]
+            plans = [
+                self._plan(split, selected, download_config)
+                for split, selected in images.items()
+            ]
             say(f"To write: {summary(plans)}")
             writer = ShardWriter(
                 self._generate_examples,

@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+import google_crc32c
 import numpy as np
 
 from imagenet2012_subset.errors import ArchiveError
@@ -325,8 +326,6 @@ def _verified(data: bytes, seal: int, label_of: LabelOf) -> tuple[bytes, bytes]:
 
 def _masked_crc(*parts: bytes) -> int:
     """Returns the checksum that TFRecord stores: CRC-32C, rotated and shifted."""
-    import google_crc32c
-
     crc = 0
     for part in parts:
         crc = google_crc32c.extend(crc, part)

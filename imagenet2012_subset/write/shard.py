@@ -40,6 +40,16 @@ Examples = Iterable[tuple[str, dict[str, Any]]]
 _STAGED_SHARD_PREFIX = "staged_shard."
 _UPLOAD_CHUNK_BYTES = 16 << 20
 
+# ImageNet contains a few pairs of identical images, far less than 1 % of any split. A
+# small split may contain one of them.
+_MAX_SHARE = 0.01
+_MAX_IMAGES = 2
+_COPIES_TO_WARN_OF = 3
+
+# Archives that are made for tests repeat many images. In an incomplete download, one or
+# a few placeholders are repeated.
+_PLACEHOLDER_SHARE = 0.1
+
 
 @dataclasses.dataclass(frozen=True)
 class ShardWriter:
@@ -205,17 +215,6 @@ def _not_planned(
         f"{described[1]}",
         "A subclass that changes the examples must change the plan too",
     )
-
-
-# ImageNet contains a few pairs of identical images, far less than 1 % of any split. A
-# small split may contain one of them.
-_MAX_SHARE = 0.01
-_MAX_IMAGES = 2
-_COPIES_TO_WARN_OF = 3
-
-# Archives that are made for tests repeat many images. In an incomplete download, one or
-# a few placeholders are repeated.
-_PLACEHOLDER_SHARE = 0.1
 
 
 class Duplicates:

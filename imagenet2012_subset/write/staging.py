@@ -41,6 +41,8 @@ from imagenet2012_subset.tfds_internals import INCOMPLETE_PREFIX
 
 _REPLACED = "replaced"
 
+_DISK_FAILURES = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
+
 # What file systems without locks raise, such as some network file systems.
 _NO_LOCKS = (
     errno.EINVAL,
@@ -216,9 +218,6 @@ def _remove(staging: epath.Path) -> bool:
         logging.warning("%s can be deleted, but still exists (%s)", staging, error)
         return False
     return True
-
-
-_DISK_FAILURES = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 
 
 def sync_file(path: epath.Path) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import errno
 import os
 import pathlib
 import resource
 import shutil
 import subprocess
-from collections.abc import Iterator
 from unittest import mock
 
 import pytest
@@ -21,7 +19,7 @@ from imagenet2012_subset import WriteError
 from imagenet2012_subset.write import local
 from imagenet2012_subset.write.staging import sync_file, sync_folder
 from tests.builds.conftest import run_program
-from tests.shared import archives, faults, permissions
+from tests.shared import archives, faults, limits, permissions
 from tests.shared.final_place import contents, names_in
 
 FORMATS = pytest.mark.parametrize(
@@ -98,21 +96,11 @@ def test_a_disk_that_fills_up_during_the_build(
     faults.assert_nothing_built(small_disk)
 
 
-@contextlib.contextmanager
-def _no_file_longer_than(num_bytes: int) -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @FORMATS
 @pytest.mark.usefixtures("long_shard")
 def test_a_shard_that_is_longer_than_the_users_limit(build, tmp_path, file_format):
     with (
-        _no_file_longer_than(200_000),
+        limits.limited(resource.RLIMIT_FSIZE, 200_000),
         pytest.raises(WriteError, match="cannot be written") as raised,
     ):
         build(validation_images=3, file_format=file_format)

@@ -73,7 +73,7 @@ class Place:
         overwrite: bool = False,
         file_format: FileFormat = FileFormat.TFRECORD,
     ) -> None:
-        """Does the last step with a dataset that has so many shards."""
+        """Does the last step with the dataset that has `number` shards."""
         dataset = self._datasets[number, file_format]
         requested = Provenance.of(open_dataset(epath.Path(dataset)))
 

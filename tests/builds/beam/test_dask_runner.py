@@ -51,7 +51,7 @@ def flags(go_on) -> Iterator[list[str]]:
 
 
 def _begun_by(num_processes: int) -> list[int]:
-    """Waits until shards have been begun by so many processes; returns these."""
+    """Waits until this many processes have begun a shard; returns their ids."""
     deadline = time.monotonic() + 300
     while len(begun := sorted({*watched_builder.processes()})) < num_processes:
         assert time.monotonic() < deadline

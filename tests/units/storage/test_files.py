@@ -20,6 +20,7 @@ from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.storage import files as files_module
 from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
 from imagenet2012_subset.storage.open import find_files
+from tests.shared.limits import limited
 
 pytestmark = pytest.mark.usefixtures("platform")
 
@@ -125,13 +126,9 @@ def test_the_bound_is_a_quarter_of_what_the_process_may_open(monkeypatch):
 
 def test_few_descriptors_are_enough_for_many_files(tmp_path):
     files = _files(tmp_path, CONTENTS)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     in_use = max(map(int, os.listdir("/proc/self/fd")))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 20, hard))
-    try:
+    with limited(resource.RLIMIT_NOFILE, in_use + 20):
         assert list(read_in_order(files, _wholes(CONTENTS))) == CONTENTS
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def _failing_open(monkeypatch, number: int, times: float) -> list[None]:

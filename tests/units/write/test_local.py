@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import resource
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,6 +16,7 @@ from imagenet2012_subset.write.local import (
     run_together,
     workers_within_open_files,
 )
+from tests.shared.limits import limited
 
 
 @pytest.fixture(autouse=True)
@@ -51,22 +51,12 @@ def test_a_variable_that_is_not_a_positive_number_is_an_error(monkeypatch, value
         num_workers()
 
 
-@contextlib.contextmanager
-def _open_files_allowed(number: int) -> Iterator[None]:
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (number, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
 @pytest.mark.parametrize(
     ("more_files", "workers"), [(0, 1), (1, 1), (60, 3), (200, 10), (2000, 64)]
 )
 def test_workers_are_limited_by_the_open_files_allowed(more_files, workers):
-    with _open_files_allowed(len(os.listdir("/dev/fd")) + more_files):
+    allowed = len(os.listdir("/dev/fd")) + more_files
+    with limited(resource.RLIMIT_NOFILE, allowed):
         assert workers_within_open_files(64) == workers
         assert workers_within_open_files(1) == 1
 
