@@ -265,7 +265,7 @@ def _walk_file(
     try:
         while at < size:
             if at + _MAX_FEATURE > position + len(data) < size:
-                data = yield Range(file, at, min(_WINDOW, size - at))
+                data = yield file, at, min(_WINDOW, size - at)
                 position = at
             here = at - position
             if at == end:

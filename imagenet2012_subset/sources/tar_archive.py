@@ -16,9 +16,9 @@ from imagenet2012_subset.imagenet.names import (
     TRAINING,
     VALIDATION,
     Original,
+    are_image_names,
     mismatched_wnid,
     parse_path,
-    parse_paths,
 )
 from imagenet2012_subset.sources.index_cache import IndexedSource, index_path
 from imagenet2012_subset.sources.source import Entries, Entry, Index
@@ -37,7 +37,7 @@ from imagenet2012_subset.tar.headers import (
     parse_plain,
     size_field,
 )
-from imagenet2012_subset.tar.walk import TarWalk, walk_nested
+from imagenet2012_subset.tar.walk import Members, TarWalk, walk_nested
 
 _HASH_BYTES = 8 << 20
 _MAX_OTHERS = 5
@@ -248,27 +248,34 @@ def make_index(files: Files, walks: Sequence[TarWalk]) -> Index:
     seals: list[int] = []
     others: list[bytes] = []
     for walk in walks:
-        file = walk.tar.file
-        images, appended = parse_paths(walk.members.names)
-        for image, wnid in appended:
-            _check_appended(files.path(file), image.decode(), wnid.decode())
-        for name, member, offset, size, header_crc in zip(
-            images, *walk.members, strict=True
-        ):
-            if name is None or is_hidden(member):
-                others.append(member)
-                continue
-            names.append(name)
-            files_of.append(file)
-            offsets.append(offset)
-            sizes.append(size)
-            seals.append(seal(name, header_crc))
+        file, members = walk.tar.file, walk.members
+        if not are_image_names(members.names):
+            members = _only_images(files.path(file), members, others)
+        names += members.names
+        files_of += [file] * len(members.names)
+        offsets += members.offsets
+        sizes += members.sizes
+        seals += map(seal, members.names, members.header_crcs)
     return Index(
         Entries.from_columns(files.table, names, files_of, offsets, sizes, seals),
         len(others),
         tuple(name.decode(errors="replace") for name in others[:_MAX_OTHERS]),
         _remarks(files, walks),
     )
+
+
+def _only_images(path: str, members: Members, others: list[bytes]) -> Members:
+    """Returns the images with their names in ImageNet; adds the rest to `others`."""
+    images = Members([], [], [], [])
+    for name, *place in zip(*members, strict=True):
+        image = parse_path(name)
+        if image and image.appended:
+            _check_appended(path, image.name.decode(), image.appended.decode())
+        if image and not is_hidden(name):
+            images.add(image.name, *place)
+        else:
+            others.append(name)
+    return images
 
 
 def is_hidden(path: bytes) -> bool:

@@ -8,10 +8,13 @@ import time
 from collections.abc import Callable, Generator
 
 from imagenet2012_subset.storage import files as files_module
-from imagenet2012_subset.storage.files import Files, Range
+from imagenet2012_subset.storage.files import Files
 
-Walk = Generator[Range, bytes, None]
-"""A generator that yields the next range it needs, and is sent its bytes."""
+Extent = tuple[int, int, int]
+"""The file, offset and size of a `Range`, which takes longer to make."""
+
+Walk = Generator[Extent, bytes, None]
+"""A generator that yields the next extent it needs, and is sent its bytes."""
 
 OnProgress = Callable[[int], object]
 
@@ -70,7 +73,7 @@ class Walks:
     def _run_in_step(self) -> None:
         read, prefetch = self._files.read, self._files.prefetch
         next_report = time.monotonic() + _REPORT_SECONDS
-        walking: list[tuple[Walk, Range]] = []
+        walking: list[tuple[Walk, Extent]] = []
         while True:
             while len(walking) < self._in_step and self._waiting:
                 walk = self._waiting.pop()

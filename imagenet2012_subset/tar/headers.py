@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import tarfile
@@ -25,8 +26,7 @@ _NAME = slice(0, 100)
 _SIZE_DIGITS = slice(124, 135)
 _SIZE_END = 135
 _CHECKSUM = slice(148, 156)
-_CHECKSUM_DIGITS = slice(148, 154)
-_CHECKSUM_END = 154
+_CHECKSUM_DIGITS = 6
 _TYPE = 156
 _REGULAR_FILE = ord("0")
 _MAGIC = slice(257, 262)
@@ -88,9 +88,9 @@ class Member(NamedTuple):
 def parse_plain(header: bytes) -> tuple[bytes, int] | None:
     """Returns name and size of a plain header; None for any other block.
 
-    A plain header has magic `ustar`, type regular file, octal size and checksum, no
-    prefix, and a name that ends at its first NUL. Everything else (pax, GNU long names,
-    links, directories, binary sizes, a wrong checksum) is left to `read_member`.
+    A plain header has magic `ustar`, type regular file, octal size and checksum, and no
+    prefix. Everything else (pax, GNU long names, links, directories, binary sizes, a
+    wrong checksum) is left to `read_member`.
     """
     size_digits = header[_SIZE_DIGITS]
     if (
@@ -101,8 +101,7 @@ def parse_plain(header: bytes) -> tuple[bytes, int] | None:
         or not has_checksum(header)
     ):
         return None
-    name = header[_NAME].rstrip(b"\0")
-    if not name or b"\0" in name:
+    if not (name := name_field(header)):
         return None
     try:
         return name, int(size_digits, 8)
@@ -112,18 +111,24 @@ def parse_plain(header: bytes) -> tuple[bytes, int] | None:
 
 def has_checksum(block: bytes) -> bool:
     """Whether a block of 512 bytes has the magic and the checksum of a tar header."""
-    digits = block[_CHECKSUM_DIGITS]
-    if block[_MAGIC] != b"ustar" or not digits.isdigit():
-        return False
-    if block[_CHECKSUM_END] not in _NUMBER_ENDS:
-        return False
     # The low half of Adler-32 is the sum of all bytes plus 1, modulo a prime: ten times
     # faster than adding them up in Python.
-    total = (zlib.adler32(block) & 0xFFFF) - 1 - sum(block[_CHECKSUM]) + _SPACES
-    try:
-        return (total - int(digits, 8)) % _ADLER_MODULUS == 0
-    except ValueError:
-        return False
+    return (
+        block[_MAGIC] == b"ustar"
+        and _adler_low_half(block[_CHECKSUM]) == zlib.adler32(block) & 0xFFFF
+    )
+
+
+@functools.lru_cache(1 << 14)  # The checksums of headers are few different numbers.
+def _adler_low_half(checksum: bytes) -> int | None:
+    """Returns the low half of the Adler-32 of a header with this checksum field.
+
+    None if the field is not octal digits with a NUL or a space after them.
+    """
+    digits, end = checksum[:_CHECKSUM_DIGITS], checksum[_CHECKSUM_DIGITS]
+    if digits.strip(b"01234567") or end not in _NUMBER_ENDS:
+        return None
+    return (int(digits, 8) - _SPACES + sum(checksum) + 1) % _ADLER_MODULUS
 
 
 def name_field(header: bytes) -> bytes:

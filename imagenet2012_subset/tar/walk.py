@@ -46,6 +46,13 @@ class Members(NamedTuple):
     sizes: list[int]
     header_crcs: list[int]
 
+    def add(self, name: bytes, offset: int, size: int, header_crc: int) -> None:
+        """Adds a file."""
+        self.names.append(name)
+        self.offsets.append(offset)
+        self.sizes.append(size)
+        self.header_crcs.append(header_crc)
+
 
 OnTar = Callable[[bytes, Tar], "TarWalk | None"]
 
@@ -107,7 +114,7 @@ class TarWalk:
                 position = self.position
                 if position + BLOCK > tar.end:
                     raise self._cut_off("a header", position, BLOCK)
-                header = yield Range(tar.file, position, BLOCK)
+                header = yield tar.file, position, BLOCK
                 # A global pax header may override the fields of a plain one.
                 plain = None if self.pax_globals else parse_plain(header)
                 name: bytes | None
@@ -140,7 +147,7 @@ class TarWalk:
                         else:
                             walks.add(inner.steps(walks))
                     else:
-                        self._add(name, offset, size, zlib.crc32(header))
+                        self.members.add(name, offset, size, zlib.crc32(header))
                 walks.passed += passed
         except ArchiveError as error:
             if not self.is_guess:
@@ -156,19 +163,12 @@ class TarWalk:
             if name.endswith(b".tar") and is_tar(name):
                 tars.append(self._as_tar(name, offset, size))
             else:
-                self._add(name, offset, size, header_crc)
+                self.members.add(name, offset, size, header_crc)
         return tars
 
     def _as_tar(self, name: bytes, offset: int, size: int) -> Tar:
         text = name.decode(errors="replace")
         return Tar(text, self.tar.file, offset, offset + size)
-
-    def _add(self, name: bytes, offset: int, size: int, header_crc: int) -> None:
-        members = self.members
-        members.names.append(name)
-        members.offsets.append(offset)
-        members.sizes.append(size)
-        members.header_crcs.append(header_crc)
 
     def _cut_off(self, what: str, offset: int, size: int) -> DamagedTarError:
         file = self.tar.file
