@@ -59,7 +59,6 @@ def _build(
     archives: pathlib.Path, config: str, scratch: pathlib.Path, streamed: float
 ) -> Iterator[list[str]]:
     """Builds with nothing saved, then with the index saved; yields a row for each."""
-    facts = read_facts(archives)
     for what in (config, f"{config}, index saved"):
         with serve(archives) as url:
             variables = {
@@ -68,14 +67,8 @@ def _build(
                 "AWS_ENDPOINT_URL": url,
             }
             with mock.patch.dict(os.environ, variables):
-                run = build(
-                    "ours",
-                    config,
-                    f"s3://{BUCKET}",
-                    scratch / config,
-                    facts,
-                    lists=archives,
-                )
+                data_dir, bucket = scratch / config, f"s3://{BUCKET}"
+                run = build("ours", config, archives, data_dir, manual_dir=bucket)
             read = counts(url)
         shutil.rmtree(run.data_path)
         yield [

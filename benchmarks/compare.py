@@ -20,8 +20,7 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks.make.archives import LIST_NAMES, make_archives, read_facts
-from benchmarks.make.lists import fetch_lists
+from benchmarks.make.archives import LIST_NAMES, fetch_lists, make_archives
 from benchmarks.measure.runs import (
     Run,
     build,
@@ -88,14 +87,11 @@ def _runs_of(
     config: str, archives: pathlib.Path, args: argparse.Namespace
 ) -> dict[str, list[Run]]:
     """Builds a config in each way, in turns; returns the runs of each way."""
-    facts = read_facts(archives)
     runs: dict[str, list[Run]] = collections.defaultdict(list)
     scratch = args.folder / "built"
     if not args.no_tfds:
         go_cold(archives)
-        theirs = build(
-            "tfds", config, archives, scratch / "tfds", facts, lists=archives
-        )
+        theirs = build("tfds", config, archives, scratch / "tfds")
         runs[_TFDS].append(theirs)
     for number in range(args.rounds):
         checkouts = [None, args.against] if args.against else [None]

@@ -19,7 +19,6 @@ import pathlib
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow_datasets as tfds
 
+from benchmarks.make import sparse_tar
 from benchmarks.make.archives import TRAINING_NAME, VALIDATION_NAME
 from benchmarks.make.photos import make_photos
 from benchmarks.measure.runs import machine_line, print_table
@@ -85,12 +85,10 @@ def prepare(folder: pathlib.Path, photos: Sequence[bytes], images: int) -> None:
 
 def _tar(members: Sequence[tuple[str, bytes]]) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, data in members:
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-    return buffer.getvalue()
+    writer = sparse_tar.Writer(buffer)
+    for name, data in members:
+        writer.member(name, data)
+    return buffer.getvalue().ljust(writer.close(), b"\0")
 
 
 def _bare_decoding(args: argparse.Namespace) -> Batches:

@@ -3,8 +3,7 @@
     python -m benchmarks.paper_scale
 
 Nothing is measured here. The rates are arguments, with those of `compare.py` and of
-`buckets.py`'s network as defaults; the output lists them, and what limits each
-case.
+`buckets.py`'s network as defaults; the output lists them, and what limits each step.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from benchmarks.measure.runs import print_table
 
@@ -23,22 +22,20 @@ class Dataset:
 
     Attributes:
       name: what to call it.
-      images: how many are listed; all of the archive's are.
+      images: how many there are; all are listed.
       num_bytes: of all images.
-      inner_tars: how many tars can be walked at once.
     """
 
     name: str
     images: int
     num_bytes: float
-    inner_tars: int
 
 
 DATASETS = (
     # The published sizes of the two archives.
-    Dataset("ImageNet, all of it", 1_331_167, 154.6e9, 1_000),
+    Dataset("ImageNet, all of it", 1_331_167, 154.6e9),
     # 13 million images in 1.3 TB are the figures in papers for the 2011 fall release.
-    Dataset("ImageNet-21k", 13_000_000, 1.3e12, 21_000),
+    Dataset("ImageNet-21k", 13_000_000, 1.3e12),
 )
 
 
@@ -52,114 +49,101 @@ class Rates:
       records_a_second: that one CPU makes of images that are in memory.
       cpus: of each worker.
       seconds_a_request: that a store takes.
-      requests_a_second: that one process makes and answers take.
-      in_flight: requests under way at once in one process.
       connection_bytes_a_second: that one connection brings.
       nic_bytes_a_second: that a worker's network brings.
+      stretch_bytes: that a walk of an archive in a bucket reads at a time.
+      stretches_in_flight: how many of them it requests at once.
+      images_in_flight: how many each shard's reader requests at once.
       plan_bytes: of an entry and its record's size in the driver's memory.
     """
 
-    headers_a_second: float
-    disk_bytes_a_second: float
-    records_a_second: float
-    cpus: int
-    seconds_a_request: float
-    requests_a_second: float
-    in_flight: int
-    connection_bytes_a_second: float
-    nic_bytes_a_second: float
-    plan_bytes: float
+    headers_a_second: float = 60_000
+    disk_bytes_a_second: float = 500_000_000
+    records_a_second: float = 1_500
+    cpus: int = 8
+    seconds_a_request: float = 0.03
+    connection_bytes_a_second: float = 100_000_000
+    nic_bytes_a_second: float = 1_250_000_000
+    stretch_bytes: int = 8 << 20
+    stretches_in_flight: int = 32
+    images_in_flight: int = 64
+    plan_bytes: float = 240
 
-    @classmethod
-    def defaults(cls) -> Rates:
-        """Returns the default rates."""
-        return cls(46_665, 500e6, 1_500, 8, 0.03, 2_000, 512, 100e6, 1.25e9, 240)
-
-
-def slowest(steps: dict[str, float]) -> tuple[str, float]:
-    """Returns which of several steps that overlap takes longest, and its seconds."""
-    return max(steps.items(), key=lambda step: step[1])
+    def seconds_to_fetch(self, num_bytes: float) -> float:
+        """Returns how long one request to a store takes."""
+        return self.seconds_a_request + num_bytes / self.connection_bytes_a_second
 
 
-def locate_locally(dataset: Dataset, rates: Rates) -> tuple[str, float]:
-    """Returns what limits finding all images on one disk, and the seconds."""
-    return slowest({"headers of one disk": dataset.images / rates.headers_a_second})
+def locate(dataset: Dataset, rates: Rates, *, bucket: bool) -> dict[str, float]:
+    """Returns the seconds of each step of finding all images with one machine.
 
-
-def locate_in_bucket(dataset: Dataset, rates: Rates) -> tuple[str, float]:
-    """Returns what limits finding all images in a bucket by one process."""
-    together = min(rates.in_flight, dataset.inner_tars)
-    alone = slowest(
-        {
-            "latency": dataset.images * rates.seconds_a_request / together,
-            "requests of one process": dataset.images / rates.requests_a_second,
-        }
-    )
-    whole = ("network of one machine", dataset.num_bytes / rates.nic_bytes_a_second)
-    return min(alone, whole, key=lambda way: way[1])
+    The steps overlap. In a bucket, the archives are read in full.
+    """
+    if not bucket:
+        return {"headers": dataset.images / rates.headers_a_second}
+    a_stretch = rates.seconds_to_fetch(rates.stretch_bytes) / rates.stretches_in_flight
+    return {
+        "network": dataset.num_bytes / rates.nic_bytes_a_second,
+        "connections": dataset.num_bytes / rates.stretch_bytes * a_stretch,
+    }
 
 
 def write(
     dataset: Dataset, rates: Rates, workers: int, *, bucket: bool
-) -> tuple[str, float]:
-    """Returns what limits writing all shards, and the seconds."""
-    each = 1 / workers
-    steps = {
-        "CPUs": dataset.images * each / (rates.records_a_second * rates.cpus),
-    }
+) -> dict[str, float]:
+    """Returns the seconds of each step of writing all shards; they overlap."""
+    images, num_bytes = dataset.images / workers, dataset.num_bytes / workers
+    steps = {"CPUs": images / (rates.records_a_second * rates.cpus)}
     if bucket:
-        steps["network"] = 2 * dataset.num_bytes * each / rates.nic_bytes_a_second
-        # As many images are under way at once as each shard's reader asks for ahead.
-        image = dataset.num_bytes / dataset.images
-        seconds = rates.seconds_a_request + image / rates.connection_bytes_a_second
-        ahead = 64 * rates.cpus
-        steps["latency"] = dataset.images * each * seconds / ahead
-        steps["requests"] = dataset.images * each / rates.requests_a_second
+        an_image = rates.seconds_to_fetch(dataset.num_bytes / dataset.images)
+        steps["network"] = 2 * num_bytes / rates.nic_bytes_a_second
+        steps["requests"] = images * an_image / (rates.images_in_flight * rates.cpus)
     else:
-        steps["disks"] = 2 * dataset.num_bytes * each / rates.disk_bytes_a_second
-    return slowest(steps)
+        steps["disks"] = 2 * num_bytes / rates.disk_bytes_a_second
+    return steps
 
 
-def rows(rates: Rates, workers: Sequence[int]) -> list[list[str]]:
-    """Returns the table's rows."""
-    table = []
+def rows(rates: Rates, workers: Sequence[int]) -> Iterator[list[str]]:
+    """Yields the table's rows."""
     for dataset in DATASETS:
         for bucket in (False, True):
-            locate = (locate_in_bucket if bucket else locate_locally)(dataset, rates)
             for number in workers:
-                written = write(dataset, rates, number, bucket=bucket)
-                table.append(
-                    [
-                        dataset.name,
-                        "bucket" if bucket else "local disks",
-                        str(number),
-                        f"{locate[1] / 60:.1f} ({locate[0]})",
-                        f"{written[1] / 60:.1f} ({written[0]})",
-                        f"{(locate[1] + written[1]) / 60:.1f}",
-                        f"{dataset.images * rates.plan_bytes / 1e9:.1f}",
-                    ]
+                parts = (
+                    locate(dataset, rates, bucket=bucket),
+                    write(dataset, rates, number, bucket=bucket),
                 )
-    return table
+                yield [
+                    dataset.name,
+                    "bucket" if bucket else "local disks",
+                    str(number),
+                    *(
+                        f"{max(part.values()) / 60:.1f} ({_limit(part)})"
+                        for part in parts
+                    ),
+                    f"{sum(max(part.values()) for part in parts) / 60:.1f}",
+                    f"{dataset.images * rates.plan_bytes / 1e9:.1f}",
+                ]
+
+
+def _limit(steps: dict[str, float]) -> str:
+    """Returns which of several steps that overlap takes longest."""
+    return max(steps, key=steps.__getitem__)
 
 
 def main() -> int:
     """Prints the rates and the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     for field in dataclasses.fields(Rates):
-        value = getattr(Rates.defaults(), field.name)
+        value = field.default
         parser.add_argument(f"--{field.name}", type=type(value), default=value)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 4, 16, 64])
     args = vars(parser.parse_args())
     workers = args.pop("workers")
-    print(
-        "Rates: "
-        + ", ".join(f"{name} {value:,}" for name, value in args.items())
-        + "\n"
-    )
+    print(f"Rates: {', '.join(f'{name} {value:,}' for name, value in args.items())}\n")
     print_table(
         "dataset | archives and dataset | workers | locate, minutes (limit)"
         " | write, minutes (limit) | together | plan, GB",
-        rows(Rates(**args), workers),
+        list(rows(Rates(**args), workers)),
     )
     return 0
 

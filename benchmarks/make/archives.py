@@ -18,9 +18,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from etils import epath
 
 from benchmarks.make import sparse_tar
 from benchmarks.make.photos import Photos, make_photos, signed, typical_sizes
+from imagenet2012_subset import Builder
+from imagenet2012_subset.subset.subset_list import difference, download_list
 
 TRAINING_NAME = "ILSVRC2012_img_train.tar"
 VALIDATION_NAME = "ILSVRC2012_img_val.tar"
@@ -49,9 +52,6 @@ class ArchiveFacts:
       validation_images: Members of the validation archive.
       training_size: Length of the training archive, holes included.
       validation_size: Length of the validation archive.
-      listed_images: Listed training images of each config.
-      listed_bytes: Sum of their sizes.
-      validation_bytes: Sum of the validation images' sizes.
     """
 
     synsets: int
@@ -61,9 +61,6 @@ class ArchiveFacts:
     validation_images: int
     training_size: int
     validation_size: int
-    listed_images: dict[str, int]
-    listed_bytes: dict[str, int]
-    validation_bytes: int
 
 
 def make_archives(
@@ -108,20 +105,18 @@ def make_archives(
     for config, text in cut.items():
         (folder / LIST_NAMES[config]).write_text(text)
     photos = make_photos(seed)
-    listed = {config: frozenset(text.split()) for config, text in cut.items()}
+    listed = {name for text in cut.values() for name in text.split()}
     counts = dict(zip(wnids, _images_per_synset(seed).tolist(), strict=False))
     training = folder / TRAINING_NAME
-    listed_bytes = _write_training(training, counts, listed, photos, seed)
+    _write_training(training, counts, listed, photos, seed)
     validation = folder / VALIDATION_NAME
+    _write_validation(validation, validation_images, photos, seed)
     facts = ArchiveFacts(
         synsets=synsets,
         seed=seed,
         lists_sha256=digests,
         training_images=sum(counts.values()),
         validation_images=validation_images,
-        listed_images={config: len(names) for config, names in listed.items()},
-        listed_bytes=listed_bytes,
-        validation_bytes=_write_validation(validation, validation_images, photos, seed),
         training_size=training.stat().st_size,
         validation_size=validation.stat().st_size,
     )
@@ -134,6 +129,24 @@ def make_archives(
 def read_facts(folder: pathlib.Path) -> ArchiveFacts:
     """Returns the facts of a folder that `make_archives` made."""
     return ArchiveFacts(**json.loads((folder / _FACTS_NAME).read_text()))
+
+
+def fetch_lists(folder: pathlib.Path) -> pathlib.Path:
+    """Downloads the lists that are not in `folder` yet, and returns it.
+
+    Raises:
+      OSError: If a list cannot be downloaded.
+      ValueError: If a list is not the original file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for config in Builder.BUILDER_CONFIGS:
+        url = config.subset_list
+        path = folder / url.rpartition("/")[2]
+        if not path.exists():
+            path.write_bytes(download_list(url))
+        if problem := difference(epath.Path(path), Builder.url_infos[url]):
+            raise ValueError(f"{path} {problem}")
+    return folder
 
 
 def _cut_lists(
@@ -173,19 +186,14 @@ def _images_per_synset(seed: int) -> np.ndarray:
 def _write_training(
     path: pathlib.Path,
     counts: Mapping[str, int],
-    listed: Mapping[str, frozenset[str]],
+    listed: set[str],
     photos: Photos,
     seed: int,
-) -> dict[str, int]:
-    """Writes the archive of archives, with `counts` images of each synset.
-
-    Returns:
-      The listed images' bytes of each config.
-    """
+) -> None:
+    """Writes the archive of archives, with `counts` images of each synset."""
     names_of: dict[str, list[str]] = {wnid: [] for wnid in counts}
-    for name in sorted(frozenset[str]().union(*listed.values())):
+    for name in sorted(listed):
         names_of[_wnid(name)].append(name)
-    listed_bytes = dict.fromkeys(listed, 0)
     with path.open("wb") as file:
         outer = sparse_tar.Writer(file)
         for rank, (wnid, count) in enumerate(counts.items()):
@@ -197,12 +205,9 @@ def _write_training(
             for name, size, content in members:
                 if content is None:
                     inner.header(name, size)
-                    continue
-                inner.member(name, content)
-                for config, names in listed.items():
-                    listed_bytes[config] += size if name in names else 0
+                else:
+                    inner.member(name, content)
         file.truncate(outer.close())
-    return listed_bytes
 
 
 def _members(
@@ -230,19 +235,18 @@ def _members(
         yield name, len(content), content
 
 
-def _write_validation(path: pathlib.Path, count: int, photos: Photos, seed: int) -> int:
-    """Writes the flat archive and returns its images' bytes."""
+def _write_validation(
+    path: pathlib.Path, count: int, photos: Photos, seed: int
+) -> None:
+    """Writes the flat archive."""
     rng = np.random.default_rng([seed, 3])
-    image_bytes = 0
     with path.open("wb", buffering=1 << 20) as file:
         writer = sparse_tar.Writer(file)
         for number in rng.permutation(count) + 1:
             name = f"ILSVRC2012_val_{number:08d}.JPEG"
             content = signed(photos.rgb[rng.integers(len(photos.rgb))], name)
             writer.member(name, content)
-            image_bytes += len(content)
         file.truncate(writer.close())
-    return image_bytes
 
 
 def main() -> int:

@@ -39,7 +39,7 @@ def make_builder(args: argparse.Namespace) -> Any:
             subset_list=str(args.cut_list),
             validation_images=args.cut_to,
         )
-    return ours.Builder(data_dir=args.data_dir, config=config, workers=args.workers)
+    return ours.Builder(data_dir=args.data_dir, config=config)
 
 
 def main() -> int:
@@ -52,7 +52,6 @@ def main() -> int:
     parser.add_argument("--data_dir", type=path, required=True)
     parser.add_argument("--cut_list", type=path, help="instead of the config's list")
     parser.add_argument("--cut_to", type=int, help="validation images, with a list")
-    parser.add_argument("--workers", type=int, help="of ours")
     parser.add_argument("--checkout", type=path, help="another one of ours")
     args = parser.parse_args()
 

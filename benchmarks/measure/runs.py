@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.make.archives import LIST_NAMES, ArchiveFacts, read_facts
+from benchmarks.make.archives import LIST_NAMES, read_facts
 
 _DROP_CACHES = pathlib.Path("/proc/sys/vm/drop_caches")
 _DISKS = pathlib.Path("/proc/diskstats")
@@ -44,35 +44,32 @@ class Run:
 def build(
     builder: str,
     config: str,
-    archives: pathlib.Path | str,
+    archives: pathlib.Path,
     data_dir: pathlib.Path,
-    facts: ArchiveFacts,
     *,
-    lists: pathlib.Path,
+    manual_dir: pathlib.Path | str | None = None,
     checkout: pathlib.Path | None = None,
-    options: Sequence[str] = (),
 ) -> Run:
     """Builds a config in a fresh process.
 
     Args:
       builder: `ours`, or `tfds` for TFDS's own builder.
       config: `1pct` or `10pct`.
-      archives: the manual_dir, or its URL.
+      archives: the directory of the archives, and of the lists cut to their synsets.
       data_dir: where to build.
-      facts: of the archives.
-      lists: the directory of the subset lists, cut to the archives' synsets.
+      manual_dir: the same images in another form, or elsewhere; may be a URL.
       checkout: another checkout of this repository, whose package builds.
-      options: more options of `build_once`.
 
     Raises:
       RuntimeError: if the build fails; the message ends with its output.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     module = [sys.executable, "-m", "benchmarks.measure.build_once"]
-    command = [*module, builder, config, f"--data_dir={data_dir}", *options]
-    command.append(f"--archives={archives}")
+    command = [*module, builder, config]
+    command += [f"--data_dir={data_dir}", f"--archives={manual_dir or archives}"]
+    facts = read_facts(archives)
     if facts.synsets != _ALL_SYNSETS or facts.validation_images != 50_000:
-        command.append(f"--cut_list={lists / LIST_NAMES[config]}")
+        command.append(f"--cut_list={archives / LIST_NAMES[config]}")
         command.append(f"--cut_to={facts.validation_images}")
     if checkout is not None:
         command.append(f"--checkout={checkout}")
@@ -95,26 +92,13 @@ def build_twice(
     checkout: pathlib.Path | None = None,
     manual_dir: pathlib.Path | None = None,
 ) -> tuple[Run, Run]:
-    """Builds with ours on cold caches, then again with the saved index alone.
-
-    The manual_dir is that of the archives, or contains the same images in another form.
-    """
-    facts = read_facts(archives)
+    """Builds with ours on cold caches, then again with the saved index alone."""
     runs = []
     for _ in range(2):
         shutil.rmtree(data_dir / "imagenet2012_subset", ignore_errors=True)
         go_cold(archives)
-        runs.append(
-            build(
-                "ours",
-                config,
-                manual_dir or archives,
-                data_dir,
-                facts,
-                lists=archives,
-                checkout=checkout,
-            )
-        )
+        places = {"manual_dir": manual_dir, "checkout": checkout}
+        runs.append(build("ours", config, archives, data_dir, **places))
     return runs[0], runs[1]
 
 
