@@ -40,7 +40,7 @@ _warned: set[tuple[int, str]] = set()
 _READ_FAILED = (
     f"The file changed or its disk failed while it was being read; {LEAVE_ALONE}"
 )
-CHANGED = f"The file changed since it was found; {LEAVE_ALONE}"
+_CHANGED = f"The file changed since it was found; {LEAVE_ALONE}"
 
 
 class Range(NamedTuple):
@@ -95,6 +95,19 @@ class FileTable:
         return np.array_equal(self.sizes, other.sizes) and np.array_equal(
             self.changed_ns, other.changed_ns
         )
+
+    def ensure_unchanged(self, file: int, now: Status) -> None:
+        """Raises an `ArchiveError` if a file is not the version that was found."""
+        size = int(self.sizes[file])
+        if (now.size, now.changed_ns) == (size, int(self.changed_ns[file])):
+            return
+        if now.what:
+            problem = f"is now {now.what}"
+        elif now.size != size:
+            problem = f"had {size:,} bytes and now has {now.size:,}"
+        else:
+            problem = "was written to or replaced while it was in use"
+        raise ArchiveError(self.paths[file], problem, _CHANGED)
 
 
 class Files:
@@ -212,22 +225,12 @@ class Files:
                     time.sleep(0.01)  # Other threads may close files meanwhile.
                     continue
                 raise cannot_open(path, error) from error
-        if problem := self._change(file, status_of(os.fstat(opened.fd))):
-            raise ArchiveError(path, problem, CHANGED)
+        self.table.ensure_unchanged(file, status_of(os.fstat(opened.fd)))
         if self._takes_advice:
             # The data after a header is not needed: turn off read-ahead.
             with contextlib.suppress(OSError):
                 os.posix_fadvise(opened.fd, 0, 0, os.POSIX_FADV_RANDOM)
         return opened
-
-    def _change(self, file: int, now: Status) -> str | None:
-        if now.what:
-            return f"is now {now.what}"
-        if now.size != self.size(file):
-            return f"had {self.size(file):,} bytes and now has {now.size:,}"
-        if now.changed_ns != int(self.table.changed_ns[file]):
-            return "was written to or replaced while it was in use"
-        return None
 
 
 class _OpenFile:

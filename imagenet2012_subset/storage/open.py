@@ -6,17 +6,9 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-import numpy as np
-
-from imagenet2012_subset.errors import ArchiveError
-from imagenet2012_subset.storage.files import (
-    CHANGED,
-    Files,
-    FileTable,
-    cannot_open,
-)
+from imagenet2012_subset.storage.files import Files, FileTable, cannot_open
 from imagenet2012_subset.storage.object_store import ObjectFiles, object_status
-from imagenet2012_subset.storage.paths import is_local, status
+from imagenet2012_subset.storage.paths import Status, is_local, status
 
 
 def exists(path: str) -> bool:
@@ -42,13 +34,14 @@ def find_files(paths: Sequence[str]) -> FileTable:
       ManualDirError: if a bucket does not exist or refuses access, or the package that
         reads buckets is not installed.
     """
-    found = []
-    for path in paths:
-        try:
-            found.append(status(path) if is_local(path) else object_status(path))
-        except OSError as error:
-            raise cannot_open(path, error) from error
-    return FileTable.of(paths, found)
+    return FileTable.of(paths, [_look_up(path) for path in paths])
+
+
+def _look_up(path: str) -> Status:
+    try:
+        return status(path) if is_local(path) else object_status(path)
+    except OSError as error:
+        raise cannot_open(path, error) from error
 
 
 def ensure_unchanged(table: FileTable) -> None:
@@ -58,9 +51,7 @@ def ensure_unchanged(table: FileTable) -> None:
       ArchiveError: if one changed since it was found.
     """
     for file, path in enumerate(table.paths):
-        if not find_files([path]).same_versions(table.take(np.array([file]))):
-            problem = "was written to or replaced while it was in use"
-            raise ArchiveError(path, problem, CHANGED)
+        table.ensure_unchanged(file, _look_up(path))
 
 
 def open_files(table: FileTable) -> Files:

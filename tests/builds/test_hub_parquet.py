@@ -337,15 +337,20 @@ def test_staged_images_can_be_read_in_another_process(small_data, hub, tmp_path)
     assert error.problem == f"row 2 ({entries[0].name}) is not a JPEG"
 
 
-@pytest.mark.parametrize("same_size", [True, False])
-def test_a_file_that_changes_before_it_is_copied(small_data, hub, tmp_path, same_size):
+@pytest.mark.parametrize(
+    ("added", "problem"),
+    [(b"", "was written to or replaced"), (b"PAR1", "bytes and now has")],
+)
+def test_a_file_that_changes_before_it_is_copied(
+    small_data, hub, tmp_path, added, problem
+):
     source = _source(hub)
     entries = source.look_up(small_data.listed)
     path = hub / "train-00001-of-00003.parquet"
     content = path.read_bytes()
     path.unlink()
-    path.write_bytes(content if same_size else content + b"PAR1")
-    with pytest.raises(ArchiveError, match="was written to or replaced") as caught:
+    path.write_bytes(content + added)
+    with pytest.raises(ArchiveError, match=problem) as caught:
         source.stage(entries, epath.Path(tmp_path))
     assert caught.value.path == str(path)
 
