@@ -232,13 +232,8 @@ image_names = st.builds(
 folders = st.sampled_from(["", "./", "train/n01440764/", "ünï/", "folder/" * 30])
 foreign_names = st.sampled_from(
     [
-        "README",
-        ".DS_Store",
-        "._n01440764.tar",
-        "._n01440764_1.JPEG",
-        "x_n01440764_1.JPEG",
-        "n01440764_1.JPEG\n",
-        "n01440764_1.JPEG.txt",
+        *["README", ".DS_Store", "._n01440764.tar", "._n01440764_1.JPEG"],
+        *["x_n01440764_1.JPEG", "n01440764_1.JPEG\n", "n01440764_1.JPEG.txt"],
         "n01440764_1.jpeg",
     ]
 )
@@ -260,16 +255,17 @@ def flat_tars(draw: st.DrawFn) -> tuple[list[Entry], bytes, int]:
 @st.composite
 def nested_tars(draw: st.DrawFn) -> tuple[list[Entry], bytes, int]:
     """The same, some directly in the archive and some in tars inside it."""
-    images: list[Entry] = []
+    direct: list[Entry] = []
+    nested: list[Entry] = []
     entries: list[Entry] = []
     num_others = 0
-    for number in range(draw(st.integers(0, 4))):
-        inner_images, inner, inner_others = draw(flat_tars())
-        images += inner_images
-        num_others += inner_others
-        entries.append(Entry(f"{draw(folders)}n{number:08d}.tar", inner))
-    direct = draw(st.lists(files(image_names), max_size=2))
-    for entry in reversed(direct):
-        entries.insert(draw(st.integers(0, len(entries))), entry)
-        entries.sort(key=lambda e: direct.index(e) if e in direct else -1)
-    return direct + images, make_tar(entries, draw(any_format_with_room)), num_others
+    for number in range(draw(st.integers(0, 6))):
+        if draw(st.booleans()):
+            direct.append(draw(files(image_names)))
+            entries.append(direct[-1])
+        else:
+            images, inner, inner_others = draw(flat_tars())
+            nested += images
+            num_others += inner_others
+            entries.append(Entry(f"{draw(folders)}n{number:08d}.tar", inner))
+    return direct + nested, make_tar(entries, draw(any_format_with_room)), num_others

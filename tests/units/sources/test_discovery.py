@@ -1,10 +1,7 @@
 """What a folder contains of a split, and what an error about it advises."""
 
-from __future__ import annotations
-
 import gzip
 import os
-import pathlib
 
 import pytest
 from etils import epath
@@ -24,8 +21,9 @@ from tests.units.test_file_types import LFS_POINTER, NPZ, PARQUET, S3_ERROR, zip
 
 TAR = TRAINING.file_name
 IMAGE = "n01440764_1.JPEG"
+VALIDATION_IMAGE = archives.validation_name(1)
 TRAINING_TAR = archives.training_tar({"n01440764": [(IMAGE, b"1")]})
-VALIDATION_TAR = archives.tar_bytes([(archives.validation_name(1), b"1")])
+VALIDATION_TAR = archives.tar_bytes([(VALIDATION_IMAGE, b"1")])
 TASK_3_TAR = archives.training_tar({wnid: [] for wnid in names.wnids()[151:271]})
 TEST_TAR = archives.tar_bytes([("test/ILSVRC2012_test_00000001.JPEG", b"1")])
 APPLE_DOUBLE = b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(4000)
@@ -55,11 +53,7 @@ NOT_TARS = {
     "S3 error": (S3_ERROR, f"is a web page of {len(S3_ERROR)} bytes", "log-in"),
     "JSON": (b'{"error": 401}', "is a JSON text of 14 bytes", "log-in"),
     "text": (b"404: Not Found\n", "('404: Not Found')", "log-in"),
-    "Git LFS": (
-        LFS_POINTER,
-        "is a Git LFS pointer, not a tar",
-        "Run `git lfs pull` in ",
-    ),
+    "Git LFS": (LFS_POINTER, "is a Git LFS pointer, not", "Run `git lfs pull` in "),
     "AppleDouble": (APPLE_DOUBLE, "is an AppleDouble file, which macOS", "Register"),
     "zip": (zipped("a.JPEG"), "is a zip archive, not a tar", "Extract it: unzip -q "),
     "Kaggle": (
@@ -200,13 +194,9 @@ def test_an_archive_one_folder_down(manual_dir, folder, original, content):
         (TRAINING, "ImageNet/train/train", f"n01440764/{IMAGE}"),
         (TRAINING, "ILSVRC2012_img_train/ILSVRC2012_img_train", f"n01440764/{IMAGE}"),
         (TRAINING, "ILSVRC2012_img_train/train", f"n01440764/{IMAGE}"),
-        (VALIDATION, "val/val", archives.validation_name(1)),
-        (
-            VALIDATION,
-            "ILSVRC2012_img_val/ILSVRC2012_img_val",
-            archives.validation_name(1),
-        ),
-        (VALIDATION, "data/val/val", archives.validation_name(1)),
+        (VALIDATION, "val/val", VALIDATION_IMAGE),
+        (VALIDATION, "ILSVRC2012_img_val/ILSVRC2012_img_val", VALIDATION_IMAGE),
+        (VALIDATION, "data/val/val", VALIDATION_IMAGE),
     ],
 )
 def test_a_doubled_folder(manual_dir, original, folder, file):
@@ -219,31 +209,30 @@ def test_a_doubled_folder(manual_dir, original, folder, file):
 
 def test_manual_dir_is_the_training_folder(manual_dir):
     _write(manual_dir / "train" / "n01440764" / IMAGE)
-    _write(manual_dir / "val" / archives.validation_name(1))
+    _write(manual_dir / "val" / VALIDATION_IMAGE)
     assert find_source(manual_dir / "train", TRAINING).path == manual_dir / "train"
     error = _error(manual_dir / "train", VALIDATION)
     assert f"the directory above, {manual_dir}, has images in" in error.problem
     assert error.remedy == f"Give {manual_dir} as manual_dir"
 
 
-@pytest.mark.parametrize("name", ["my images", "ILSVRC2012_img_train (1)"])
-def test_images_in_a_folder_of_another_name(manual_dir, name):
-    _write(manual_dir / name / "n01440764" / IMAGE)
-    error = _error(manual_dir)
-    assert f"{name!r} has images in {manual_dir / name}" in error.problem
-    assert error.remedy == f"Rename {manual_dir / name} to train/"
-    (manual_dir / name).rename(manual_dir / "train")
-    assert find_source(manual_dir, TRAINING).path == manual_dir / "train"
-
-
-def test_a_whole_tree_one_folder_further_down(manual_dir):
-    _write(manual_dir / "mine" / "train" / "n01440764" / IMAGE)
+@pytest.mark.parametrize(
+    ("folder", "remedy"),
+    [
+        ("my images", "Rename {}/my images to train/"),
+        ("ILSVRC2012_img_train (1)", "Rename {}/ILSVRC2012_img_train (1) to train/"),
+        ("mine/train", "Give {}/mine as manual_dir"),
+    ],
+)
+def test_images_in_a_folder_of_another_name(manual_dir, folder, remedy):
+    _write(manual_dir / folder / "n01440764" / IMAGE)
     _write(manual_dir / ".Trash-1000" / "train" / "n01440764" / IMAGE)
     error = _error(manual_dir)
     assert error.problem == (
-        f"does not exist, but 'mine' has images in {manual_dir / 'mine' / 'train'}"
+        f"does not exist, but {folder.partition('/')[0]!r} has images in "
+        f"{manual_dir / folder}"
     )
-    assert error.remedy == f"Give {manual_dir / 'mine'} as manual_dir"
+    assert error.remedy == remedy.format(manual_dir)
 
 
 @pytest.mark.parametrize("has_images", [True, False])
@@ -281,54 +270,41 @@ def test_the_archive_comes_before_what_was_extracted(manual_dir):
     assert choice.passed_over == ()
 
 
-def _remedy(manual_dir: epath.Path, listed: list[str]) -> str:
+def _remedy(manual_dir: epath.Path) -> str:
     sources = find_sources(manual_dir)
     with pytest.raises(ArchiveError) as caught, sources.naming_alternatives():
-        list(select_training(sources.training, listed))
+        list(select_training(sources.training, [IMAGE]))
     return caught.value.remedy
 
 
-def _damage(path: pathlib.Path) -> None:
-    content = bytearray(path.read_bytes())
-    content[600] ^= 1
-    path.write_bytes(content)
+WHOLE_TAR = archives.training_tar({"n01440764": [(IMAGE, archives.jpeg(1))] * 2})
+TREE = "train/n01440764"
 
 
 @pytest.mark.parametrize(
-    "fault",
+    ("path", "content"),
     [
-        lambda path: os.truncate(path, 3000),
-        _damage,
-        lambda path: path.write_bytes(archives.tar_bytes([])),
-        # The image itself is found, but is not a JPEG.
-        lambda path: path.write_bytes(TRAINING_TAR),
+        (TAR, WHOLE_TAR[:3000]),
+        (TAR, WHOLE_TAR[:600] + b"?" + WHOLE_TAR[601:]),
+        (TAR, archives.tar_bytes([])),
+        (TAR, TRAINING_TAR),
+        (f"{TREE}/n01440764_2.JPEG", b"GIF89a"),
+        (f"{TREE}/{IMAGE}", b""),
+        (f"{TREE}/{IMAGE}", b"GIF89a"),
     ],
-    ids=["cut", "header", "missing", "image"],
+    ids=[
+        *("cut tar", "tar with a damaged header", "empty tar", "no JPEG in the tar"),
+        *("no image in the tree", "empty image in the tree", "no JPEG in the tree"),
+    ],
 )
-def test_a_damaged_tar_beside_a_whole_tree(manual_dir, fault):
-    content = archives.training_tar({"n01440764": [(IMAGE, archives.jpeg(1))] * 2})
-    _write(manual_dir / TAR, content)
+def test_a_damaged_form_beside_another_one(manual_dir, path, content):
+    _write(manual_dir / path, content)
     _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
-    fault(manual_dir / TAR)
-    assert "Or move" not in _remedy(manual_dir, [IMAGE])
-    _write(manual_dir / "train" / "n01440764" / IMAGE, archives.jpeg(1))
-    assert _remedy(manual_dir, [IMAGE]).endswith(
-        f". Or move {manual_dir / TAR} away, to use the images in "
-        f"{manual_dir / 'train'}"
-    )
-
-
-@pytest.mark.parametrize("fault", ["missing", "empty", "not a JPEG"])
-def test_a_damaged_tree_beside_another_form(manual_dir, fault):
-    _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
-    image = manual_dir / "train" / "n01440764" / IMAGE
-    _write(image, b"" if fault == "empty" else b"GIF89a")
-    listed = [IMAGE] if fault != "missing" else ["n01440764_2.JPEG"]
-    other = manual_dir / "data" / "train" / "n01440764" / IMAGE
-    _write(other, archives.jpeg(1))
-    assert _remedy(manual_dir, listed).endswith(
-        f". Or move {manual_dir / 'train'} away, to use the images in "
-        f"{manual_dir / 'data' / 'train'}"
+    assert "Or move" not in _remedy(manual_dir)
+    _write(manual_dir / "data" / TREE / IMAGE, archives.jpeg(1))
+    damaged = manual_dir / path.partition("/")[0]
+    assert _remedy(manual_dir).endswith(
+        f". Or move {damaged} away, to use the images in {manual_dir / 'data/train'}"
     )
 
 
@@ -341,18 +317,6 @@ def test_an_error_about_something_else_stays_as_it_is(manual_dir):
     with pytest.raises(ArchiveError) as caught, sources.naming_alternatives():
         raise error
     assert caught.value is error
-
-
-def test_the_chosen_forms_are_reported_in_a_line(manual_dir):
-    _write(manual_dir / TAR, TRAINING_TAR)
-    _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
-    lines: list[str] = []
-    sources = find_sources(manual_dir, None, lines.append)
-    assert sources.training.path == manual_dir / TAR
-    assert sources.validation.path == manual_dir / VALIDATION.file_name
-    (line,) = lines
-    assert line.startswith(f"Takes training images from {manual_dir / TAR} (")
-    assert f", validation images from {manual_dir / VALIDATION.file_name} (" in line
 
 
 @pytest.mark.parametrize(

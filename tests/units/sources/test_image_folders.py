@@ -1,12 +1,11 @@
 """Extracted images: requested ones are looked up, the rest is listed for messages."""
 
-from __future__ import annotations
-
 import logging
 import os
 import pathlib
 import pickle
 from collections.abc import Callable, Mapping
+from unittest import mock
 
 import pytest
 from etils import epath
@@ -16,11 +15,11 @@ from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION, Original
 from imagenet2012_subset.sources import image_folders
 from imagenet2012_subset.sources.image_folders import ImageFolders, Layout
-from imagenet2012_subset.storage import paths as storage_paths
 from tests.shared import forms
 
 pytestmark = pytest.mark.usefixtures("platform")
 IMAGE = "n01440764_1.JPEG"
+APPENDED = "n01440764_1_n01440764.JPEG"
 VALIDATION_IMAGE = "ILSVRC2012_val_00000293.JPEG"  # Of n01440764.
 
 
@@ -29,14 +28,8 @@ VALIDATION_IMAGE = "ILSVRC2012_val_00000293.JPEG"  # Of n01440764.
     [
         (True, False, IMAGE, f"d/n01440764/{IMAGE}", "d/<wnid>/*.JPEG"),
         (False, False, IMAGE, f"d/{IMAGE}", "d/*.JPEG"),
-        (False, True, IMAGE, "d/n01440764_1_n01440764.JPEG", "d/*_<wnid>.JPEG"),
-        (
-            True,
-            True,
-            VALIDATION_IMAGE,
-            "d/n01440764/ILSVRC2012_val_00000293_n01440764.JPEG",
-            "d/<wnid>/*_<wnid>.JPEG",
-        ),
+        (False, True, IMAGE, f"d/{APPENDED}", "d/*_<wnid>.JPEG"),
+        (True, True, IMAGE, f"d/n01440764/{APPENDED}", "d/<wnid>/*_<wnid>.JPEG"),
     ],
 )
 def test_where_a_layout_stores_an_image(by_synset, appended, name, path, text):
@@ -53,36 +46,16 @@ Make = Callable[..., ImageFolders]
 
 @pytest.fixture
 def make(tmp_path) -> Make:
-    """Writes files, and takes their folder as `train/<wnid>/*.JPEG`."""
+    """Writes files, and takes their folder as `<wnid>/*.JPEG`."""
 
-    def write(
-        files: Mapping[str, bytes],
-        original: Original = TRAINING,
-        by_synset: bool = True,
-    ) -> ImageFolders:
+    def write(files: Mapping[str, bytes], by_synset: bool = True) -> ImageFolders:
         folder = tmp_path / "folder"
         folder.mkdir(exist_ok=True)
         for path, content in files.items():
             forms.write(folder / path, content)
-        return ImageFolders([Layout(str(folder), by_synset, False)], original)
+        return ImageFolders([Layout(str(folder), by_synset, False)], TRAINING)
 
     return write
-
-
-@pytest.fixture
-def looked_at(monkeypatch) -> list[str]:
-    """Grows by each file that is looked up, and each folder that is listed."""
-    paths: list[str] = []
-    for name in ("stat", "scandir"):
-        call = getattr(os, name)
-
-        def note(path, *args, _call=call, **kwargs):
-            if not isinstance(path, int):
-                paths.append(os.fsdecode(path))
-            return _call(path, *args, **kwargs)
-
-        monkeypatch.setattr(storage_paths.os, name, note)
-    return paths
 
 
 def _tree(small_data, folder: pathlib.Path, original: Original) -> ImageFolders:
@@ -93,20 +66,23 @@ def _tree(small_data, folder: pathlib.Path, original: Original) -> ImageFolders:
     return ImageFolders([Layout(str(folder / "val"), False, False)], VALIDATION)
 
 
-def test_only_requested_training_images_are_looked_up(small_data, tmp_path, looked_at):
+def test_only_requested_training_images_are_looked_up(small_data, tmp_path):
     tree = _tree(small_data, tmp_path / "form", TRAINING)
-    looked_at.clear()
-    found = tree.look_up(small_data.listed)
     folder = tmp_path / "form" / "train"
-    assert set(looked_at) == {
-        str(folder / name.partition("_")[0] / name) for name in small_data.listed
-    }
-    assert [entry.name for entry in found] == sorted(small_data.listed)
-    # Where one is missing, all are listed.
-    looked_at.clear()
-    found = tree.look_up([*small_data.listed, "n01440764_99.JPEG"])
-    assert len(found) == len(small_data.listed)
-    assert str(folder) in looked_at
+    with (
+        mock.patch.object(os, "scandir", wraps=os.scandir) as listed,
+        mock.patch.object(os, "stat", wraps=os.stat) as looked_up,
+    ):
+        found = tree.look_up(small_data.listed)
+        assert not listed.called
+        assert {os.fsdecode(call.args[0]) for call in looked_up.mock_calls} == {
+            str(folder / name.partition("_")[0] / name) for name in small_data.listed
+        }
+        assert [entry.name for entry in found] == sorted(small_data.listed)
+        # Where one is missing, all are listed.
+        found = tree.look_up([*small_data.listed, "n01440764_99.JPEG"])
+        assert len(found) == len(small_data.listed)
+        assert listed.called
     assert tree.describe() == (
         "it has 12 images; images are expected in train/<wnid>/*.JPEG"
     )
@@ -144,46 +120,32 @@ def test_other_files_are_counted_and_some_are_named(make):
     )
 
 
-def test_an_image_is_also_found_in_another_layout_than_the_first(make):
-    flat = "n01440764_2_n01440764.JPEG"
-    tree = make({f"n01440764/{IMAGE}": b"1", flat: b"22"})
-    entries = tree.look_up([IMAGE, "n01440764_2.JPEG"])
-    assert list(tree.read_images(entries)) == [b"1", b"22"]
-    both = make({f"n01440764/{flat}": b"333"}).look_up(["n01440764_2.JPEG"])
-    assert both.sizes.tolist() == [3, 2]
-
-
-def _problem(source: ImageFolders, *wanted: str) -> tuple[str, str]:
+def _problem(source: ImageFolders) -> tuple[str, str]:
     with pytest.raises(ArchiveError) as caught:
-        source.look_up(wanted or ["n01440764_99.JPEG"])
+        source.look_up(["n01440764_99.JPEG"])
     folder = os.fspath(source.path)
     return os.path.relpath(caught.value.path, folder), caught.value.problem
+
+
+WRONG_FOLDER = "is in the folder of n01443537, but the image belongs to n01440764"
+WRONG_SUFFIX = f"has n01443537 appended to its name, but {IMAGE} belongs to n01440764"
 
 
 @pytest.mark.parametrize(
     ("path", "problem"),
     [
-        (
-            f"n01443537/{IMAGE}",
-            "is in the folder of n01443537, but the image belongs to n01440764",
-        ),
-        (
-            f"n01443537/{VALIDATION_IMAGE}",
-            "is in the folder of n01443537, but the image belongs to n01440764",
-        ),
-        (
-            "n01440764_1_n01443537.JPEG",
-            f"has n01443537 appended to its name, but {IMAGE} belongs to n01440764",
-        ),
-        ("n01440764/n99999999_1.JPEG", None),  # Of an unknown synset.
+        (f"n01443537/{IMAGE}", WRONG_FOLDER),
+        (f"n01443537/{VALIDATION_IMAGE}", WRONG_FOLDER),
+        ("n01440764_1_n01443537.JPEG", WRONG_SUFFIX),
     ],
 )
 def test_an_image_of_another_synset_is_an_error(make, path, problem):
-    tree = make({path: b"x"})
-    if problem:
-        assert _problem(tree) == (path, problem)
-    else:
-        assert not len(tree.look_up(["n01440764_99.JPEG"]))
+    assert _problem(make({path: b"x"})) == (path, problem)
+
+
+def test_an_image_of_an_unknown_synset_is_ignored(make):
+    tree = make({"n01440764/n99999999_1.JPEG": b"x"})
+    assert not len(tree.look_up([IMAGE]))
 
 
 # The warning of resized images.
@@ -232,14 +194,11 @@ def test_images_that_seem_to_be_resized_cause_a_warning(make, caplog, sizes, war
         )
 
 
-def test_a_folder_that_cannot_be_listed_is_an_error(make, monkeypatch):
+def test_a_folder_that_cannot_be_listed_is_an_error(make):
     tree = make({"n01440764/x": b""})
-
-    def refuse(folders):
-        raise PermissionError(13, "Permission denied", f"{folders[0]}/sub")
-
-    monkeypatch.setattr(image_folders, "list_folders", refuse)
-    assert _problem(tree) == ("sub", "cannot be listed (Permission denied)")
+    denied = PermissionError(13, "Permission denied", f"{tree.path}/sub")
+    with mock.patch.object(image_folders, "list_folders", side_effect=denied):
+        assert _problem(tree) == ("sub", "cannot be listed (Permission denied)")
 
 
 def test_what_it_is_in_words(tmp_path):

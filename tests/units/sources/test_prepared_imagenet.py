@@ -1,7 +1,5 @@
 """An imagenet2012 that TFDS prepared: what is found is what is read, or an error."""
 
-from __future__ import annotations
-
 import json
 import os
 import pathlib
@@ -9,6 +7,7 @@ import pickle
 import random
 import shutil
 import tempfile
+from unittest import mock
 
 import pytest
 import tensorflow as tf
@@ -18,12 +17,13 @@ from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset.errors import ArchiveError
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
+from imagenet2012_subset.imagenet.names import TRAINING
 from imagenet2012_subset.sources.prepared_imagenet import (
     PreparedImagenet,
     prepared_versions,
 )
 from imagenet2012_subset.sources.record_files import ArrayRecord, TFRecord
+from imagenet2012_subset.sources.source import decoded
 from imagenet2012_subset.storage.files import Files
 from tests.shared import prepared
 
@@ -31,7 +31,7 @@ IMAGES = [
     (f"n01440764_{n}.JPEG", random.Random(n).randbytes(300 * n + 1)) for n in range(5)
 ]
 RECORDS = [prepared.record(*image) for image in IMAGES]
-ENDS_WITH_IMAGE = ("label", "file_name", "image")
+NAME = "n01440764_1.JPEG"
 
 
 @pytest.fixture(params=prepared.FORMATS)
@@ -46,24 +46,29 @@ def folder(tmp_path, file_format) -> pathlib.Path:
     return prepared.write_version(path, "train", shards, file_format=file_format)
 
 
+@pytest.fixture
+def shard(folder, file_format) -> pathlib.Path:
+    """The second and last shard."""
+    return prepared.shard_path(folder, "train", 1, 2, file_format)
+
+
 def _cut(record: bytes) -> bytes:
     """Returns a short record whose last feature is a byte longer than the record."""
     return prepared.field(1, record[2:-1])
 
 
-def _source(folder: pathlib.Path, original=TRAINING, index_folder=None):
-    return PreparedImagenet(epath.Path(folder), original, index_folder)
+def _source(folder: pathlib.Path, index_folder: epath.Path | None = None):
+    return PreparedImagenet(epath.Path(folder), TRAINING, index_folder)
 
 
 def _images(source: PreparedImagenet) -> list[tuple[str, bytes]]:
     entries = source.index.entries
-    found = [entry.name for entry in entries]
-    return list(zip(found, source.read_images(entries), strict=True))
+    return [*zip(decoded(entries.names), source.read_images(entries), strict=True)]
 
 
-def _error(folder: pathlib.Path, original=TRAINING) -> ArchiveError:
+def _error(folder: pathlib.Path) -> ArchiveError:
     with pytest.raises(ArchiveError) as caught:
-        _images(_source(folder, original))
+        _images(_source(folder))
     return caught.value
 
 
@@ -108,56 +113,29 @@ def test_any_order_of_features(rows):
             assert content[entry.file][at : at + entry.size] == data
 
 
-def test_a_record_costs_one_read(tmp_path, monkeypatch):
+def test_a_record_costs_one_read(tmp_path):
     images = [(f"n01440764_{n}.JPEG", bytes(5000)) for n in range(40)]
     orders = [("image", "label", "file_name"), ("label", "file_name", "image")]
     records = [
         prepared.record(*image, order=orders[n % 2]) for n, image in enumerate(images)
     ]
     source = _source(prepared.write_version(tmp_path, "train", [records]))
-    reads = []
     read = Files.read
-    monkeypatch.setattr(
-        Files, "read", lambda *range_: reads.append(range_) or read(*range_)
-    )
-    assert len(source.index.entries) == 40
-    assert len(reads) == 41
-    assert sum(size for *_, size in reads) <= 41 * 256
+    with mock.patch.object(Files, "read", autospec=True, side_effect=read) as reads:
+        assert len(source.index.entries) == 40
+    assert reads.call_count == 41
+    assert sum(call.args[-1] for call in reads.mock_calls) <= 41 * 256
 
 
-def test_tf_train_example_as_tfds_serializes_it(tmp_path):
-    example = tfds.core.example_serializer.ExampleSerializer(
-        tfds.features.FeaturesDict(
-            {
-                "image": tfds.features.Image(),
-                "label": tfds.features.ClassLabel(num_classes=1000),
-                "file_name": tfds.features.Text(),
-            }
-        ).get_serialized_info()
-    )
-    records = [
-        example.serialize_example(
-            {"image": data, "label": label, "file_name": f"{wnid}_1.JPEG".encode()}
-        )
-        for label, (wnid, (_, data)) in enumerate(
-            zip(names.wnids(), IMAGES, strict=False)
-        )
-    ]
-    source = _source(prepared.write_version(tmp_path, "train", [records]))
-    assert [data for _, data in _images(source)] == [data for _, data in IMAGES]
-
-
-@given(st.data())
+@given(orders, st.integers(0), st.integers(1, 255))
 @settings(max_examples=150)
-def test_any_changed_byte_is_an_error(data):
-    order = data.draw(orders)
+def test_any_changed_byte_is_an_error(order, position, change):
     records = [prepared.record(*image, order=order) for image in IMAGES[:3]]
     with tempfile.TemporaryDirectory() as name:
         folder = prepared.write_version(pathlib.Path(name), "train", [records])
         path = prepared.shard_path(folder, "train", 0, 1, "tfrecord")
         content = bytearray(path.read_bytes())
-        at = data.draw(st.integers(0, len(content) - 1))
-        content[at] ^= data.draw(st.integers(1, 255))
+        content[position % len(content)] ^= change
         path.write_bytes(content)
         assert _error(folder).path == str(path)
 
@@ -171,14 +149,13 @@ def test_any_cut_is_an_error(end):
         assert _error(folder).path == str(path)
 
 
-def test_images_and_where_they_are(folder, file_format):
+def test_images_and_where_they_are(folder, shard):
     source = _source(folder)
     assert _images(source) == IMAGES
     found = source.look_up([IMAGES[3][0], IMAGES[0][0], "n01440764_9.JPEG"])
     assert [entry.name for entry in found] == [IMAGES[0][0], IMAGES[3][0]]
     assert list(source.read_images(found.take([1, 0]))) == [IMAGES[3][1], IMAGES[0][1]]
-    path = prepared.shard_path(folder, "train", 1, 2, file_format)
-    assert source.where(found[1]).endswith(f" of {path}")
+    assert source.where(found[1]).endswith(f" of {shard}")
 
 
 def test_many_shards(tmp_path, file_format):
@@ -196,30 +173,26 @@ def test_pickled_sources_read_entries(folder):
     assert list(copied.read_images(entries)) == [IMAGES[4][1], IMAGES[1][1]]
 
 
-def test_the_index_is_saved_until_a_shard_changes(
-    folder, file_format, tmp_path, monkeypatch
-):
+def test_the_index_is_saved_until_a_shard_changes(folder, shard, tmp_path, monkeypatch):
     index_folder = epath.Path(tmp_path / "indices")
-    found = _source(folder, index_folder=index_folder).index
+    found = _source(folder, index_folder).index
     for cls in (TFRecord, ArrayRecord):
         monkeypatch.setattr(cls, "walk", lambda *_: pytest.fail("walked again"))
-    again = _source(folder, index_folder=index_folder)
+    again = _source(folder, index_folder)
     assert list(again.index.entries) == list(found.entries)
     assert _images(again) == IMAGES
-    path = prepared.shard_path(folder, "train", 1, 2, file_format)
-    path.write_bytes(path.read_bytes())
+    shard.write_bytes(shard.read_bytes())
     with pytest.raises(pytest.fail.Exception, match="walked again"):
-        _ = _source(folder, index_folder=index_folder).index
+        _ = _source(folder, index_folder).index
 
 
-def test_a_shard_that_changes_after_it_was_indexed(folder, file_format):
+def test_a_shard_that_changes_after_it_was_indexed(folder, shard):
     source = _source(folder)
     entries = source.index.entries
-    path = prepared.shard_path(folder, "train", 1, 2, file_format)
-    path.write_bytes(path.read_bytes())
+    shard.write_bytes(shard.read_bytes())
     with pytest.raises(ArchiveError, match="was written to or replaced") as caught:
         list(source.read_images(entries))
-    assert caught.value.path == str(path)
+    assert caught.value.path == str(shard)
 
 
 def test_another_record_at_the_same_place(tmp_path):
@@ -237,13 +210,12 @@ def test_another_record_at_the_same_place(tmp_path):
         list(source.read_images(entries))
 
 
-def test_a_wrong_checksum(folder, file_format):
-    path = prepared.shard_path(folder, "train", 1, 2, file_format)
-    content = path.read_bytes()
+def test_a_wrong_checksum(folder, shard, file_format):
+    content = shard.read_bytes()
     at = content.index(IMAGES[3][1]) + 7
-    path.write_bytes(content[:at] + b"?" + content[at + 1 :])
+    shard.write_bytes(content[:at] + b"?" + content[at + 1 :])
     error = _error(folder)
-    assert error.path == str(path)
+    assert error.path == str(shard)
     assert "does not match its checksum" in error.problem
     which = "n01440764_3.JPEG, at byte " if file_format == "tfrecord" else "record 1 "
     assert which in error.problem
@@ -253,30 +225,29 @@ def test_a_wrong_checksum(folder, file_format):
     ("record", "problem"),
     [
         (
-            prepared.record("n01440764_1.JPEG", b"?", label=5),
-            "labels n01440764_1.JPEG as class 5, but it belongs to class 0",
+            prepared.record(NAME, b"?", label=5),
+            f"labels {NAME} as class 5, but it belongs to class 0",
         ),
-        (
-            prepared.record("n99999999_1.JPEG", b"?", label=0),
-            "contains n99999999_1.JPEG, which is not an image of this split",
-        ),
-        (
-            prepared.record("ILSVRC2012_val_00000001.JPEG", b"?"),
-            "ILSVRC2012_val_00000001.JPEG, which is not an image of this split",
+        *(
+            (
+                prepared.record(name, b"?", label=0),
+                f"contains {name}, which is not an image of this split",
+            )
+            for name in ("n99999999_1.JPEG", "ILSVRC2012_val_00000001.JPEG")
         ),
         *(
             (record, "does not contain file_name, image and label")
             for record in [
                 b"?",
-                prepared.record("n01440764_1.JPEG", b"?", order=["image", "label"]),
-                prepared.record("n01440764_1.JPEG", b"?", order=["file_name", "image"]),
-                prepared.record("n01440764_1.JPEG", b"?", order=["file_name", "label"]),
-                prepared.record(
-                    "n01440764_1.JPEG", b"?", order=[*prepared.ORDER, "label"]
+                prepared.record(NAME, b"?", order=["image", "label"]),
+                prepared.record(NAME, b"?", order=["file_name", "image"]),
+                prepared.record(NAME, b"?", order=["file_name", "label"]),
+                prepared.record(NAME, b"?", order=[*prepared.ORDER, "label"]),
+                prepared.record(NAME * 9, b"?", label=0),
+                prepared.record(NAME, b"?").replace(b"label", b"lapel"),
+                _cut(
+                    prepared.record(NAME, b"?", order=["label", "file_name", "image"])
                 ),
-                prepared.record("n01440764_1.JPEG" * 9, b"?", label=0),
-                prepared.record("n01440764_1.JPEG", b"?").replace(b"label", b"lapel"),
-                _cut(prepared.record("n01440764_1.JPEG", b"?", order=ENDS_WITH_IMAGE)),
             ]
         ),
     ],
@@ -290,29 +261,14 @@ def test_another_record(tmp_path, file_format, record, problem):
     assert error.problem.endswith(problem)
 
 
-def test_a_label_that_disagrees_in_the_validation_split(tmp_path):
-    name = "ILSVRC2012_val_00000001.JPEG"
-    folder = prepared.write_version(
-        tmp_path, "validation", [[prepared.record(name, b"?", label=0)]]
-    )
-    error = _error(folder, VALIDATION)
-    expected = names.wnids().index(names.wnid(name))
-    assert f"as class 0, but it belongs to class {expected}" in error.problem
-
-
-def test_a_missing_shard(folder, file_format):
-    path = prepared.shard_path(folder, "train", 1, 2, file_format)
-    path.unlink()
+def test_a_missing_shard_and_one_with_too_few_records(folder, shard, file_format):
+    shard.unlink()
     error = _error(folder)
-    assert error.path == str(path)
+    assert error.path == str(shard)
     assert error.problem == "does not exist, but dataset_info.json counts 2 shards"
-
-
-def test_a_shard_with_too_few_records(folder, file_format):
-    paths = [prepared.shard_path(folder, "train", i, 2, file_format) for i in (0, 1)]
-    shutil.copy(*paths)
+    shutil.copy(prepared.shard_path(folder, "train", 0, 2, file_format), shard)
     error = _error(folder)
-    assert error.path == str(paths[1])
+    assert error.path == str(shard)
     assert error.problem == "contains 2 records, but dataset_info.json counts 3"
 
 
@@ -345,21 +301,10 @@ def test_another_dataset(tmp_path, info, problem):
     assert "ILSVRC2012_img_train.tar" in error.remedy
 
 
-@pytest.mark.parametrize(
-    "features",
-    [
-        {
-            "image": tfds.features.Image(),
-            "label": tfds.features.ClassLabel(num_classes=9),
-        },
-        {
-            "image": tfds.features.Image(),
-            "label": tfds.features.ClassLabel(num_classes=9),
-            "file_name": tfds.features.Text(),
-        },
-    ],
-)
-def test_other_features(folder, features):
+@pytest.mark.parametrize("file_name", [{}, {"file_name": tfds.features.Text()}])
+def test_other_features(folder, file_name):
+    label = tfds.features.ClassLabel(num_classes=9)
+    features = {"image": tfds.features.Image(), "label": label, **file_name}
     content = json.dumps(tfds.features.FeaturesDict(features).to_json())
     (folder / "features.json").write_text(content)
     assert "has other features" in _error(folder).problem
@@ -398,7 +343,6 @@ def test_other_folders_contain_none(tmp_path):
     other = prepared.write_version(
         tmp_path / "imagenet2012_subset" / "5.0.0", "train", [RECORDS], name="another"
     )
-    (tmp_path / "imagenet2012").mkdir()
-    (tmp_path / "imagenet2012" / "train").mkdir()
+    (tmp_path / "imagenet2012" / "train").mkdir(parents=True)
     for folder in (tmp_path, tmp_path / "imagenet2012", other, tmp_path / "nowhere"):
         assert not prepared_versions(epath.Path(folder))

@@ -1,9 +1,5 @@
 """Entries as columns, with the table of the files that they are in."""
 
-from __future__ import annotations
-
-import pickle
-
 import numpy as np
 import pytest
 
@@ -53,8 +49,5 @@ def test_taken_entries_have_only_the_files_that_they_are_in(indices, rows, paths
     assert _rows(taken.take(range(len(taken)))) == _rows(taken)
 
 
-def test_entries_can_be_empty_and_can_be_pickled():
+def test_entries_can_be_empty():
     assert not list(Entries.from_columns(TABLE))
-    copy = pickle.loads(pickle.dumps(ENTRIES))
-    assert list(copy) == list(ENTRIES)
-    assert copy.table.same_versions(TABLE)

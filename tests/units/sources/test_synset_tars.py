@@ -1,7 +1,5 @@
 """A folder of synset tars: the images of all, or the tar that cannot be read."""
 
-from __future__ import annotations
-
 import os
 import pickle
 
