@@ -1,8 +1,7 @@
 """Walks run in step, or in threads where nothing prefetches."""
 
-from __future__ import annotations
-
 import threading
+from unittest import mock
 
 import pytest
 
@@ -33,20 +32,16 @@ def _walk(walks: Walks, found: list[list[int]], start: int, length: int) -> Walk
 def test_ranges_of_walks_in_step_are_prefetched(files, monkeypatch):
     if not files_module.HAS_ADVICE:
         pytest.skip("threads need no prefetching")
-    events: list[str] = []
+    calls = mock.Mock()
     for name in ("prefetch", "read"):
-        call = getattr(files, name)
-
-        def note(*extent, name=name, call=call):
-            events.append(name)
-            return call(*extent)
-
-        monkeypatch.setattr(files, name, note)
+        getattr(calls, name).side_effect = getattr(files, name)
+        monkeypatch.setattr(files, name, getattr(calls, name))
     files.in_step = 3
     walks = Walks(files)
     for _ in range(5):
         walks.add(_walk(walks, [], 0, 4))
     walks.run()
+    events = [name for name, *_ in calls.mock_calls]
     assert events[:6] == ["prefetch"] * 3 + ["read", "prefetch", "read"]
     assert events.count("prefetch") == events.count("read") == 20
 

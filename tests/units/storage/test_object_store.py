@@ -1,7 +1,5 @@
 """Objects in a bucket: ranges, versions and errors, at servers of real protocols."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Iterator
@@ -68,7 +66,7 @@ def test_the_address_of_an_emulator_needs_no_scheme(
 def test_each_version_has_a_different_number(url):
     first = object_status(url)
     assert (first.size, first.what) == (len(DATA), None)
-    assert first.changed_ns == object_status(url).changed_ns
+    assert first == object_status(url)
     put(url, DATA[::-1])
     second = object_status(url)
     assert second.size == first.size
@@ -76,6 +74,7 @@ def test_each_version_has_a_different_number(url):
     assert 0 <= second.changed_ns < 1 << 63
 
 
+@pytest.mark.usefixtures("short_stretches")
 @pytest.mark.parametrize(
     "new",
     [DATA[::-1], DATA[:100], b"", None],
@@ -83,28 +82,23 @@ def test_each_version_has_a_different_number(url):
 )
 @pytest.mark.parametrize("is_in_order", [False, True])
 @pytest.mark.parametrize("reads_before", [0, 1])
-def test_an_object_that_was_replaced_or_deleted_is_an_error(
-    url, short_stretches, new, is_in_order, reads_before
-):
+def test_a_replaced_or_deleted_object_is_an_error(url, new, is_in_order, reads_before):
     with _open(url) as opened:
         files = opened.sequential() if is_in_order else opened
         for _ in range(reads_before):
             assert files.read(0, 1000, 10) == DATA[1000:1010]
         delete(url) if new is None else put(url, new)
-        with pytest.raises(ArchiveError, match="was replaced or deleted") as raised:
+        with pytest.raises(ArchiveError, match=f"{url}: was replaced or deleted"):
             files.read(0, 900_000, 10)
-    assert raised.value.path == url
 
 
 def test_what_does_not_exist(bucket, url):
     assert exists(url)
     assert not exists(f"{url}.2")
-    with pytest.raises(ArchiveError, match="no such object") as raised:
+    with pytest.raises(ArchiveError, match=f"{url}.2: .*no such object"):
         find_files([f"{url}.2"])
-    assert raised.value.path == f"{url}.2"
-    with pytest.raises(ManualDirError, match="is not an existing bucket") as missing:
+    with pytest.raises(ManualDirError, match=f"{bucket}-2: is not an existing bucket"):
         exists(f"{bucket}-2/some.tar")
-    assert missing.value.path == f"{bucket}-2"
 
 
 def test_an_empty_object(bucket):
@@ -118,10 +112,9 @@ def test_refused_access_is_reported_as_such(url, s3: FaultProxy, is_open):
     files = _open(url)
     with (
         s3.failing(lambda request: "forbidden"),
-        pytest.raises(ManualDirError, match=r"denied access \(403") as raised,
+        pytest.raises(ManualDirError, match=rf"{url}: .*denied access \(403") as raised,
     ):
         files.read(0, 0, 10) if is_open else find_files([url])
-    assert raised.value.path == url
     assert "AWS_ACCESS_KEY_ID" in raised.value.remedy
 
 
@@ -154,20 +147,19 @@ def test_faults_that_last_are_an_error_with_object_and_byte(
     url, s3: FaultProxy, few_retries, fault
 ):
     files = _open(url)
+    problem = f"{url}: cannot be read at byte 5,000"
     with (
         s3.failing(lambda request: fault),
-        pytest.raises(ArchiveError, match="cannot be read at byte 5,000") as raised,
+        pytest.raises(ArchiveError, match=problem) as raised,
     ):
         files.read(0, 5000, 100)
-    assert raised.value.path == url
     assert "\n" not in str(raised.value)
 
 
 def test_a_server_that_does_not_answer_is_an_error(url, few_retries, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    with pytest.raises(ArchiveError, match="cannot be looked up") as raised:
+    with pytest.raises(ArchiveError, match=f"{url}: cannot be looked up"):
         find_files([url])
-    assert raised.value.path == url
 
 
 def test_a_missing_package_is_an_error_that_says_how_to_install_it(monkeypatch):

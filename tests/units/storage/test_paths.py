@@ -1,7 +1,5 @@
 """What folders contain and how long files are, for many of them at a time."""
 
-from __future__ import annotations
-
 import os
 import threading
 

@@ -1,7 +1,5 @@
 """The same bytes under several names: a warning, and an error where they are many."""
 
-from __future__ import annotations
-
 import concurrent.futures
 import logging
 

@@ -1,7 +1,5 @@
 """How many shards are written at a time, by threads that stop together."""
 
-from __future__ import annotations
-
 import os
 import resource
 import threading
@@ -66,11 +64,6 @@ def test_tasks_run_at_the_same_time():
     run_together([both.wait, both.wait], 2, threading.Event())
 
 
-def _until_stopped(stop: threading.Event) -> None:
-    stop.wait()
-    raise Stopped
-
-
 def test_an_error_is_raised_once_running_tasks_have_stopped_and_no_others_begin():
     stop = threading.Event()
     second_runs = threading.Event()
@@ -84,12 +77,10 @@ def test_an_error_is_raised_once_running_tasks_have_stopped_and_no_others_begin(
     def run_until_stopped(number: int) -> None:
         begun.append(number)
         second_runs.set()
-        try:
-            _until_stopped(stop)
-        except Stopped:
-            time.sleep(0.05)  # The error must not be raised before this task ends.
-            stopped.append(number)
-            raise
+        stop.wait()
+        time.sleep(0.05)  # The error must not be raised before this task ends.
+        stopped.append(number)
+        raise Stopped
 
     tasks = [fail, *(lambda i=i: run_until_stopped(i) for i in range(100))]
     with pytest.raises(OSError, match="disk full"):
@@ -106,10 +97,8 @@ def test_the_first_error_is_the_one_that_is_raised(error):
 
     def fail_when_stopped() -> None:
         begun.set()
-        try:
-            _until_stopped(stop)
-        except Stopped:
-            raise KeyError("a consequence") from None
+        stop.wait()
+        raise KeyError("a consequence")
 
     def fail() -> None:
         begun.wait()

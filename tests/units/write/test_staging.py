@@ -1,9 +1,8 @@
 """Staging directories beside the final place: what is put back, removed, kept."""
 
-from __future__ import annotations
-
 import errno
 import shutil
+from unittest import mock
 
 import pytest
 from etils import epath
@@ -58,12 +57,11 @@ def test_what_is_in_the_final_place_stays(final, caplog):
     assert not caplog.text
 
 
-@pytest.mark.parametrize("replaced", [[], ["replaced"]])
-def test_nothing_is_put_back_unless_a_replacement_was_interrupted(final, replaced):
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_nothing_is_put_back_unless_a_replacement_was_interrupted(final, is_replaced):
     """Where a dataset was replaced, the new one was in the final place already."""
-    staging = _killed_build(final, replaced)
-    if replaced:
-        shutil.rmtree(staging / final.parts[-3])
+    staging = _killed_build(final, ["replaced"])
+    shutil.rmtree(staging / (final.parts[-3] if is_replaced else "replaced"))
     put_back(final)
     assert not final.exists()
 
@@ -92,12 +90,10 @@ def test_what_a_killed_build_left_is_removed_and_named(final, caplog):
 
 
 def test_what_cannot_be_removed_is_named(final, monkeypatch, caplog):
-    def fail(*args, **kwargs):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
+    denied = mock.Mock(side_effect=PermissionError(errno.EACCES, "Permission denied"))
+    monkeypatch.setattr(shutil, "rmtree", denied)
     with staging_directory(final) as staging:
         (staging / "file").write_text("x")
-        monkeypatch.setattr(shutil, "rmtree", fail)
     assert f"{staging} can be deleted, but still exists" in caplog.text
     caplog.clear()
     remove_leftovers(final)
@@ -129,18 +125,3 @@ def test_a_file_in_the_final_place_is_replaced_only_on_request(final):
         assert final.read_text() == "a file"
         assert put_in_place(staging, final, replace=True)
     assert (final / "what").read_text() == "new"
-
-
-def _interrupted_between_two_renames(final: epath.Path) -> None:
-    with staging_directory(final) as staging:
-        _dataset(staging.joinpath(*final.parts[-3:]), "new")
-        final.rename(staging / "replaced")
-        raise KeyboardInterrupt
-
-
-def test_an_interrupt_restores_the_dataset_and_leaves_no_staging_directory(final):
-    _dataset(final, "old")
-    with pytest.raises(KeyboardInterrupt):
-        _interrupted_between_two_renames(final)
-    assert (final / "what").read_text() == "old"
-    assert list(final.parent.iterdir()) == [final]
