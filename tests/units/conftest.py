@@ -1,7 +1,5 @@
 """Runs tests on both kinds of platforms: with `posix_fadvise`, and with threads."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import pytest

@@ -1,7 +1,5 @@
 """What a file is follows from its bytes, as the libraries of each format write them."""
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

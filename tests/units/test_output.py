@@ -1,7 +1,5 @@
 """Output that cannot be written, or not be encoded, does not end a build."""
 
-from __future__ import annotations
-
 import io
 import pathlib
 import subprocess

@@ -1,7 +1,5 @@
 """Reports as text and JSON, and problems grouped by kind."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 

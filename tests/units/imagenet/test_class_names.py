@@ -1,7 +1,5 @@
 """Names of the classes, by label or WordNet id."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What is wrong with an image's bytes, and which images are converted."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np
@@ -35,30 +33,25 @@ def _pixels(seed: int, width: int, height: int) -> Image.Image:
     return Image.fromarray(values)
 
 
-def _exif_with_thumbnail() -> bytes:
-    """Returns EXIF data that contains a whole JPEG with its own end marker."""
-    exif = Image.Exif()
-    exif[0x010E] = "a photo"
-    return exif.tobytes() + archives.jpeg(7, (16, 12))
+# EXIF data with a thumbnail: a whole JPEG with its own end marker.
+THUMBNAIL = Image.Exif().tobytes() + archives.jpeg(7, (16, 12))
 
 
 @st.composite
 def jpegs(draw: st.DrawFn) -> bytes:
-    image = _pixels(
-        draw(st.integers(0, 99)), draw(st.integers(1, 70)), draw(st.integers(1, 70))
-    )
+    side = st.integers(1, 70)
+    image = _pixels(draw(st.integers(0, 99)), draw(side), draw(side))
     return archives.encode(
         image.convert(draw(st.sampled_from(["RGB", "L", "CMYK"]))),
         quality=draw(st.integers(1, 100)),
         progressive=draw(st.booleans()),
         optimize=draw(st.booleans()),
         comment=draw(st.binary(max_size=50)),
-        exif=draw(st.sampled_from([b"", _exif_with_thumbnail()])),
+        exif=draw(st.sampled_from([b"", THUMBNAIL])),
         restart_marker_blocks=draw(st.integers(0, 3)),
     )
 
 
-@settings(deadline=None)
 @given(jpegs(), st.binary(max_size=40), st.data())
 def test_a_jpeg_is_defective_if_it_is_cut_off_anywhere(data, rest, draw):
     assert jpeg.defect(NAME, data) is None
@@ -91,13 +84,7 @@ def test_a_jpeg_that_ends_with_the_header_of_its_scan_is_cut_off():
 @pytest.mark.parametrize("name", [NAME, CMYK[0], PNG])
 @pytest.mark.parametrize(
     ("image_format", "what"),
-    [
-        ("GIF", "a GIF image"),
-        ("WEBP", "a WebP image"),
-        ("BMP", "a BMP image"),
-        ("TIFF", "a TIFF image"),
-        ("PNG", "a PNG image"),
-    ],
+    [("GIF", "a GIF image"), ("WEBP", "a WebP image"), ("PNG", "a PNG image")],
 )
 def test_an_image_in_another_format_is_defective(name, image_format, what):
     data = archives.encode(_pixels(1, 30, 20), image_format)
@@ -124,10 +111,7 @@ def test_a_source_that_stores_converted_images_has_jpegs_only():
         (b"", "is empty"),
         (bytes(1), "contains only zeros"),
         (bytes(100_000), "contains only zeros"),
-        (
-            b"\x01\xab\x00\xffrest",
-            "is of an unknown format (01 AB 00 FF ...), not a JPEG",
-        ),
+        (b"\1\xab\0\xffrest", "is of an unknown format (01 AB 00 FF ...), not a JPEG"),
         (b"<html>404</html>", "is a web page, not a JPEG"),
         (b'{"error": 404}', "is a JSON text, not a JPEG"),
         (b"n01440764_1.JPEG\n", "is a text file, not a JPEG"),
@@ -143,7 +127,7 @@ def test_an_image_that_cannot_be_converted_is_defective(name):
     assert jpeg.defect(name, skeleton).startswith("cannot be converted to an RGB JPEG")
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(jpegs(), st.lists(st.tuples(st.integers(0), st.binary(min_size=1, max_size=4))))
 def test_damage_gives_a_reason_or_nothing_but_never_an_exception(data, changes):
     damaged = bytearray(data)
@@ -171,9 +155,8 @@ def test_damage_gives_a_reason_or_nothing_but_never_an_exception(data, changes):
 )
 def test_conversion_gives_the_same_as_tfds(name, image_format, mode):
     data = archives.encode(_pixels(5, 40, 30).convert(mode), image_format)
-    in_tfds = (
-        tfds.core.utils.png_to_jpeg if name == PNG else tfds.core.utils.jpeg_cmyk_to_rgb
-    )
+    utils = tfds.core.utils
+    in_tfds = utils.png_to_jpeg if name == PNG else utils.jpeg_cmyk_to_rgb
     try:
         expected = bytes(in_tfds(data))
     except Exception:

@@ -1,7 +1,5 @@
 """Names of images and of the 1,000 classes."""
 
-from __future__ import annotations
-
 import collections
 import re
 
@@ -55,26 +53,17 @@ def test_a_wnid_has_eight_digits(wnid):
 @pytest.mark.parametrize(
     "name",
     [
-        "",
-        "n01440764",
-        "n01440764_1",
-        "n01440764_1.jpeg",
-        "n01440764_1.JPEG\n",
-        " n01440764_1.JPEG",
-        "n01440764/n01440764_1.JPEG",
-        "n00001740_1.JPEG",
+        *["", "n01440764", "n01440764_1", "n01440764_1.jpeg", "n01440764_1.JPEG\n"],
+        *[" n01440764_1.JPEG", "n01440764/n01440764_1.JPEG", "n00001740_1.JPEG"],
+        *["ILSVRC2012_val_00000000.JPEG", "ILSVRC2012_val_00050001.JPEG"],
+        *["ILSVRC2012_val_1.JPEG", "ILSVRC2012_test_00000001.JPEG"],
         "n01440764_\N{ARABIC-INDIC DIGIT ONE}.JPEG",
-        "ILSVRC2012_val_00000000.JPEG",
-        "ILSVRC2012_val_00050001.JPEG",
-        "ILSVRC2012_val_1.JPEG",
         "ILSVRC2012_val_0000000\N{ARABIC-INDIC DIGIT ONE}.JPEG",
-        "ILSVRC2012_test_00000001.JPEG",
     ],
 )
 def test_any_other_name_is_an_error_that_shows_it(name):
-    with pytest.raises(
-        ValueError, match="is not the name of a training or validation"
-    ) as caught:
+    problem = "is not the name of a training or validation"
+    with pytest.raises(ValueError, match=problem) as caught:
         names.wnid(name)
     assert repr(name) in str(caught.value)
 

@@ -1,7 +1,5 @@
 """The sample of thumbnails, which is fair to all classes, and thumbnails themselves."""
 
-from __future__ import annotations
-
 import collections
 import io
 

@@ -1,10 +1,8 @@
 """The length of a record, computed from the wire format, is that of TFDS's record."""
 
-from __future__ import annotations
-
 import pytest
 import tensorflow_datasets as tfds
-from hypothesis import example, given, settings, strategies as st
+from hypothesis import example, given, strategies as st
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from imagenet2012_subset.imagenet import names
@@ -36,7 +34,6 @@ def _example(name: str, label: int, image: bytes) -> dict[str, object]:
     return {"file_name": name, "image": image, "label": names.wnids()[label]}
 
 
-@settings(deadline=None)
 @example(name="", label=0, size=0)
 @given(file_names, labels, st.integers(0, 300_000) | near_edges)
 def test_the_length_follows_from_name_label_and_size(serializer, name, label, size):
@@ -53,7 +50,6 @@ def test_the_length_is_right_on_both_sides_of_each_step(serializer, edge, label)
         assert record_size("n01440764_1.JPEG", label, size) == len(record), size
 
 
-@settings(deadline=None)
 @given(file_names, labels, st.binary(max_size=300))
 def test_records_are_those_of_the_serializer_of_tfds(
     features, serializer, name, label, image

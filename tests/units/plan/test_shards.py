@@ -1,7 +1,5 @@
 """The order of a split's images, the length of its records, and its shards."""
 
-from __future__ import annotations
-
 import hashlib
 import pathlib
 from collections.abc import Sequence
@@ -33,7 +31,6 @@ image_lists = st.lists(
     max_size=60,
     unique_by=lambda row: row[0],
 )
-quickly = settings(deadline=None)
 
 
 TEMPLATE = ShardedFileTemplate(
@@ -46,15 +43,12 @@ TEMPLATE = ShardedFileTemplate(
 
 def entries_of(rows: Sequence[tuple[str, int]]) -> Entries:
     """Entries that no file has: a plan must not need one."""
-    columns = zip(
-        *(
-            (name.encode(), 0, 512 + 10**6 * i, size, i)
-            for i, (name, size) in enumerate(rows)
-        ),
-        strict=True,
-    )
+    entries = [
+        (name.encode(), 0, 512 + 10**6 * i, size, i)
+        for i, (name, size) in enumerate(rows)
+    ]
     table = FileTable(("no such file",), np.array([1 << 40]), np.array([1]))
-    return Entries.from_columns(table, *columns)
+    return Entries.from_columns(table, *zip(*entries, strict=True))
 
 
 def many(num_images: int, image_size: int) -> Entries:
@@ -72,61 +66,44 @@ def plan_of(
     )
 
 
-def names_of(entries: Entries) -> list[str]:
-    return [entry.name for entry in entries]
-
-
 def shard_bytes(plan: SplitPlan) -> list[int]:
     """How many bytes TFDS counts for each shard."""
     sizes_of_shards = [shard.record_sizes for shard in plan.shards]
     return [int(sizes.sum()) + FRAME * len(sizes) for sizes in sizes_of_shards]
 
 
-@quickly
 @given(image_lists, st.sampled_from(["train", "validation", "ünï"]))
 def test_order_is_by_md5_of_split_and_file_name(rows, split):
-    def md5(name: str) -> bytes:
-        return hashlib.md5((split + name).encode()).digest()
+    def md5(entry: Entry) -> bytes:
+        return hashlib.md5((split + entry.name).encode()).digest()
 
-    plan = plan_of(split, entries_of(rows), ShardConfig())
-    expected = sorted((name for name, _ in rows), key=md5)
-    assert names_of(plan.entries) == expected
-
-
-@quickly
-@given(image_lists, st.booleans())
-def test_each_image_keeps_its_place_in_the_archive_and_its_size(rows, shuffle):
     entries = entries_of(rows)
-    plan = plan_of("train", entries, ShardConfig(), shuffle=shuffle)
-    after: list[Entry] = list(plan.entries)
-    assert sorted(after) == sorted(entries)
+    plan = plan_of(split, entries, ShardConfig())
+    assert list(plan.entries) == sorted(entries, key=md5)
+    plan = plan_of(split, entries, ShardConfig(), shuffle=False)
+    assert list(plan.entries) == list(entries)
+
+
+@given(image_lists, st.booleans())
+def test_the_plan_has_the_size_of_each_record(rows, shuffle):
+    plan = plan_of("train", entries_of(rows), ShardConfig(), shuffle=shuffle)
     label = names.wnids().index
     assert plan.record_sizes.tolist() == [
-        record_size(m.name, label(names.wnid(m.name)), m.size) for m in after
+        record_size(m.name, label(names.wnid(m.name)), m.size) for m in plan.entries
     ]
     assert plan.num_bytes == sum(plan.record_sizes.tolist())
 
 
-@quickly
-@given(image_lists)
-def test_without_shuffle_order_is_that_of_the_archive(rows):
-    plan = plan_of("train", entries_of(rows), ShardConfig(), shuffle=False)
-    assert names_of(plan.entries) == [name for name, _ in rows]
-
-
-@quickly
 @given(image_lists, st.integers(1, 80), st.booleans())
 def test_max_examples_keeps_the_first_in_archive_order(rows, max_examples, shuffle):
     options = {"max_examples": max_examples, "shuffle": shuffle}
     plan = plan_of("train", entries_of(rows), ShardConfig(), **options)
     first = entries_of(rows[:max_examples])
     alone = plan_of("train", first, ShardConfig(), shuffle=shuffle)
-    assert sorted(names_of(plan.entries)) == sorted(names_of(first))
-    assert names_of(plan.entries) == names_of(alone.entries)
+    assert list(plan.entries) == list(alone.entries)
     assert plan.shard_ends == alone.shard_ends
 
 
-@quickly
 @given(image_lists, st.data())
 def test_shards_are_consecutive_and_nearly_equal(rows, draw):
     num_shards = draw.draw(st.integers(1, len(rows)))
@@ -160,7 +137,7 @@ sizes_of_datasets = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(sizes_of_datasets)
 def test_the_default_number_of_shards_is_that_of_tfds(shape):
     num_images, image_size = shape
@@ -169,7 +146,7 @@ def test_the_default_number_of_shards_is_that_of_tfds(shape):
     assert plan.num_shards == expected
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.integers(1, 600),
     st.integers(0, 2000),
@@ -199,8 +176,7 @@ def test_a_minimum_near_the_maximum_counts_as_a_quarter_of_it():
     assert plan.num_shards == 8
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.integers(1, 3000), st.integers(0, 2000), st.integers(1, 5000))
+@given(st.integers(1, 300), st.integers(0, 2000), st.integers(1, 5000))
 def test_a_limit_that_no_image_fits_gives_each_its_own_shard(
     num_images, image_size, max_shard_size
 ):

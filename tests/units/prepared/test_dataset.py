@@ -1,27 +1,29 @@
-"""What opening a prepared dataset reports, and which shards are missing or cut."""
-
-from __future__ import annotations
+"""What a prepared dataset contains, and which of its files are missing or damaged."""
 
 import errno
 import json
 import os
 import pathlib
 import shutil
+import subprocess
+import sys
+from unittest import mock
 
 import pytest
 from etils import epath
 
 from imagenet2012_subset import WriteError
+from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.prepared.dataset import (
     PreparedDataset,
     length_and_time,
     open_dataset,
 )
+from imagenet2012_subset.prepared.records import UnreadableShard, read_shard
 from imagenet2012_subset.tfds_internals import FileFormat
+from tests.shared import forms
 
 _FORMATS = ("tfrecord", "array_record", "parquet")
-
-
 _built: dict[str, pathlib.Path] = {}  # One dataset in each format, for all tests.
 
 
@@ -92,20 +94,18 @@ def test_a_shard_that_is_cut_off(dataset_in, file_format, kept, problem):
     assert problem in error.problem
 
 
-@pytest.mark.parametrize("kept", [1, -1])
-def test_a_tfrecord_shard_that_is_cut_off(dataset_in, kept):
+@pytest.mark.parametrize("lost", [1, 100])
+def test_a_tfrecord_shard_that_is_cut_off(dataset_in, lost):
     """Only the number of bytes of the whole split is known."""
     dataset = open_dataset(dataset_in())
-    other, path = dataset.shard_paths("train")
-    shard = path.read_bytes()
-    cut = shard[:kept]
-    path.write_bytes(cut)
-    num_bytes = other.stat().length
+    paths = dataset.shard_paths("train")
+    num_bytes = sum(os.path.getsize(path) for path in paths)
+    os.truncate(paths[1], os.path.getsize(paths[1]) - lost)
     error = _incomplete(dataset)
     assert error.path == str(dataset.folder)
     assert error.problem.startswith(
-        f"has {num_bytes + len(cut):,} bytes in its train shards, but should have "
-        f"{num_bytes + len(shard):,} (python"
+        f"has {num_bytes - lost:,} bytes in its train shards, but should have "
+        f"{num_bytes:,} (python"
     )
 
 
@@ -122,18 +122,13 @@ def test_only_the_requested_format_is_looked_at(dataset_in):
 
 def test_a_shard_of_a_user_without_a_name(dataset_in, monkeypatch):
     """As in a container, whose `/etc/passwd` does not know the owner of a volume."""
-
-    def unknown(uid):
-        raise KeyError(f"getpwuid(): uid not found: {uid}")
-
+    unknown = mock.Mock(side_effect=KeyError("getpwuid(): uid not found"))
     monkeypatch.setattr("pwd.getpwuid", unknown)
     dataset = open_dataset(dataset_in())
     dataset.ensure_complete()
-    written = [length_and_time(path) for path in dataset.shard_paths("train")]
-    assert written == [
-        (os.path.getsize(path), os.path.getmtime(path))
-        for path in dataset.shard_paths("train")
-    ]
+    for path in dataset.shard_paths("train"):
+        expected = (os.path.getsize(path), os.path.getmtime(path))
+        assert length_and_time(path) == expected
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b'{"splits": 1}'])
@@ -192,9 +187,9 @@ def test_a_directory_that_is_not_the_dataset(dataset_in):
 def test_other_labels(dataset_in):
     path = dataset_in() / "label.labels.txt"
     path.write_text("cat\ndog\n")
-    with pytest.raises(WriteError, match="2 lines that are not the 1,000 wnids") as one:
+    problem = f"{path}: .*2 lines that are not the 1,000 wnids"
+    with pytest.raises(WriteError, match=problem):
         open_dataset(path.parent)
-    assert one.value.path == str(path)
 
 
 def test_a_dataset_may_have_no_metadata(dataset_in):
@@ -218,8 +213,43 @@ def test_a_shard_that_cannot_be_looked_up(dataset_in, monkeypatch):
         return stat(path, *args, **kwargs)
 
     monkeypatch.setattr(os, "stat", denied)
-    with pytest.raises(
-        WriteError, match=r"cannot be read \(Permission denied\)"
-    ) as one:
+    with pytest.raises(WriteError, match="Permission denied") as one:
         dataset.ensure_complete()
+    assert one.value.problem == "cannot be read (Permission denied)"
     assert "elete" not in one.value.remedy
+
+
+@pytest.mark.parametrize("file_format", _FORMATS)
+def test_all_records_in_order(dataset_in, small_data, file_format):
+    dataset = open_dataset(dataset_in(file_format))
+    shards = [list(read_shard(dataset, "train", number)) for number in (0, 1)]
+    assert [len(shard) for shard in shards] == [3, 3]
+    images = dict(forms.images(small_data))
+    for name, image, label in shards[0] + shards[1]:
+        assert images[name] == image
+        assert names.wnids()[label] == names.wnid(name)
+    found = sorted(name for name, _, _ in shards[0] + shards[1])
+    assert found == sorted(small_data.listed)
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "array_record"])
+def test_records_of_a_damaged_shard(dataset_in, file_format):
+    dataset = open_dataset(dataset_in(file_format))
+    path = dataset.shard_paths("validation")[0]
+    os.truncate(path, os.path.getsize(path) // 2)
+    with pytest.raises(UnreadableShard, match=f"{path}: cannot be read"):
+        list(read_shard(dataset, "validation", 0))
+
+
+def test_array_record_is_read_without_tensorflow(dataset_in):
+    script = (
+        "import sys\n"
+        "from etils import epath\n"
+        "from imagenet2012_subset.prepared.dataset import open_dataset\n"
+        "from imagenet2012_subset.prepared.records import read_shard\n"
+        "dataset = open_dataset(epath.Path(sys.argv[1]))\n"
+        "assert len(list(read_shard(dataset, 'train', 0))) == 3\n"
+        "assert 'tensorflow' not in sys.modules\n"
+    )
+    folder = str(dataset_in("array_record"))
+    subprocess.run([sys.executable, "-c", script, folder], check=True)

@@ -1,7 +1,5 @@
 """When an existing dataset is the requested one, and the error if it is not."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 
@@ -11,11 +9,7 @@ from etils import epath
 
 from imagenet2012_subset import SubsetConfig, SubsetListError, WriteError
 from imagenet2012_subset.errors import DatasetError
-from imagenet2012_subset.prepared.provenance import (
-    Provenance,
-    ensure_same,
-    metadata_of,
-)
+from imagenet2012_subset.prepared.provenance import Provenance, ensure_same, metadata_of
 from imagenet2012_subset.subset.subset_list import fingerprint
 
 FOLDER = epath.Path("a/dataset")

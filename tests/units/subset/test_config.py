@@ -1,7 +1,5 @@
 """Which values a config accepts."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

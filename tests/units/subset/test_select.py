@@ -1,7 +1,5 @@
 """Which images of a source are selected, and what an incomplete source may be."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pytest
@@ -92,12 +90,6 @@ def test_an_incomplete_archive_is_not_taken_for_another(source_of):
     assert ". It contains" not in problem
 
 
-def test_images_come_in_the_order_of_the_archive(source_of):
-    listed = ["n01440764_2.JPEG", "n01443537_1.JPEG", "n01440764_10.JPEG"]
-    source = source_of(TRAINING, ["n01440764_1.JPEG", *reversed(listed)])
-    assert chosen(select_training(source, listed)) == listed[::-1]
-
-
 def test_duplicates_are_an_error_unless_they_are_ignored(source_of):
     a, b, c = (f"n01440764_{number}.JPEG" for number in (1, 2, 3))
     source = source_of(TRAINING, [b, a, c, a, b, a])
@@ -116,17 +108,6 @@ def test_duplicates_are_an_error_unless_they_are_ignored(source_of):
     assert chosen(select_training(source, [c])) == [c]
 
 
-def test_a_validation_image_that_occurs_twice_is_counted_once(source_of):
-    held = [archives.validation_name(number) for number in (2, 1, 2)]
-    source = source_of(VALIDATION, held)
-    with pytest.raises(ArchiveError) as caught:
-        select_validation(source, 2)
-    assert caught.value.problem.startswith(
-        f"contains 1 image more than once ({held[0]}); {held[0]} is "
-    )
-    assert chosen(select_validation(source, 2, ignore_duplicates=True)) == held[:2]
-
-
 def test_validation_images_past_the_last_are_too_many(source_of):
     held = [archives.validation_name(number) for number in (1, 2, 3, 4)]
     source = source_of(VALIDATION, held)
@@ -135,9 +116,3 @@ def test_validation_images_past_the_last_are_too_many(source_of):
         select_validation(source, 3)
     assert caught.value.problem == f"has 1 validation image outside 1 to 3 ({held[-1]})"
     assert caught.value.remedy == source.remedy
-
-
-def test_files_beside_the_validation_images_do_no_harm(source_of):
-    held = ["readme.txt", archives.validation_name(1)]
-    images = select_validation(source_of(VALIDATION, held), 1)
-    assert chosen(images) == held[1:]

@@ -1,7 +1,5 @@
 """Subset lists: every way to write one, and the error for everything else."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import pathlib
@@ -48,7 +46,6 @@ def _folder(draw: st.DataObject, stem: str) -> str:
     return draw.draw(st.sampled_from(folders))
 
 
-@settings(deadline=None)
 @given(stems, st.data())
 def test_all_ways_to_write_a_list_give_the_same_names(stems: Sequence[str], draw):
     text = draw.draw(st.sampled_from(["", "\ufeff"]))
@@ -64,7 +61,7 @@ def test_all_ways_to_write_a_list_give_the_same_names(stems: Sequence[str], draw
     assert read(text) == [f"{stem}.JPEG" for stem in stems]
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.binary(max_size=60)
     | st.text(max_size=60).map(str.encode)
@@ -102,19 +99,10 @@ def test_a_binary_file_is_an_error(data):
     "name",
     [
         "n00001740_2.JPEG",  # A synset of WordNet, entity, but not of the 1,000.
-        "<!DOCTYPE html>",
-        "n01440764.JPEG",
-        "n01440764_.JPEG",
-        "n01440764_x.JPEG",
-        "n01440764_1.jpg",
-        "n01440764_1.JPEG.JPEG",
-        "n01440764_1.JPEG,0",
-        "n01440764_1.JPEG 0",
-        "n1440764_1.JPEG",
-        "N01440764_1.JPEG",
-        "n01440764_1.JPEG/",
-        "n01440764_-1",
-        "n01440764_12345678901",
+        *["<!DOCTYPE html>", "n01440764.JPEG", "n01440764_.JPEG", "n01440764_x.JPEG"],
+        *["n01440764_1.jpg", "n01440764_1.JPEG.JPEG", "n01440764_1.JPEG,0"],
+        *["n01440764_1.JPEG 0", "n1440764_1.JPEG", "N01440764_1.JPEG"],
+        *["n01440764_1.JPEG/", "n01440764_-1", "n01440764_12345678901"],
         "n01440764_\N{ARABIC-INDIC DIGIT ONE}.JPEG",
         "n01440764_1\N{SUPERSCRIPT TWO}.JPEG",
     ],
@@ -132,27 +120,27 @@ def test_a_validation_image_is_an_error_that_says_so(folder):
 
 
 @pytest.mark.parametrize(
-    ("line", "claimed", "truth"),
+    "line",
     [
-        ("n13037406/n01440764_3.JPEG", "n13037406", "n01440764"),
-        ("n13037406/n01440764_3", "n13037406", "n01440764"),
-        ("train/n13037406/n01440764_3.JPEG", "n13037406", "n01440764"),
-        ("n13037406/train/n01440764_3.JPEG", "n13037406", "n01440764"),
-        ("train\\n13037406\\n01440764_3.JPEG", "n13037406", "n01440764"),
-        ("n99999999/n01440764_3.JPEG", "n99999999", "n01440764"),
-        ("n01440764_3_n13037406.JPEG", "n13037406", "n01440764"),
-        ("n01440764_3_n13037406", "n13037406", "n01440764"),
-        ("n01440764/n01440764_3_n13037406.JPEG", "n13037406", "n01440764"),
-        ("n13037406/n01440764_3_n01440764.JPEG", "n13037406", "n01440764"),
+        "n99999999/n01440764_3.JPEG",
+        "n99999999/n01440764_3",
+        "train/n99999999/n01440764_3.JPEG",
+        "n99999999/train/n01440764_3.JPEG",
+        "train\\n99999999\\n01440764_3.JPEG",
+        "n01440764_3_n99999999.JPEG",
+        "n01440764_3_n99999999",
+        "n01440764/n01440764_3_n99999999.JPEG",
+        "n99999999/n01440764_3_n01440764.JPEG",
     ],
 )
-def test_a_line_that_contradicts_itself_is_an_error_that_shows_it(line, claimed, truth):
+@pytest.mark.parametrize("wnid", ["n13037406", "n99999999"])
+def test_a_line_that_contradicts_itself_is_an_error_that_shows_it(line, wnid):
+    line = line.replace("n99999999", wnid)
     problem = _error(f"n01440764_1.JPEG\n\n{line}\n")
     assert problem.startswith(f"line 3 ({line!r}) contradicts itself")
-    assert f"it contains {claimed}, but n01440764_3.JPEG belongs to {truth}" in problem
+    assert f"it contains {wnid}, but n01440764_3.JPEG belongs to n01440764" in problem
 
 
-@settings(deadline=None)
 @given(stems, st.data())
 def test_a_name_twice_is_an_error_that_names_both_lines(stems: Sequence[str], draw):
     again = draw.draw(st.integers(0, len(stems) - 1))
@@ -162,13 +150,6 @@ def test_a_name_twice_is_an_error_that_names_both_lines(stems: Sequence[str], dr
     assert _error("\n".join(lines)) == (
         f"contains {stems[again]}.JPEG twice, in lines {again + 1} and {before + 1}"
     )
-
-
-def test_published_lists_are_read_whole(real_data):
-    small = read_subset_list(real_data / "lists" / "1percent.txt")
-    large = read_subset_list(real_data / "lists" / "10percent.txt")
-    assert (len(small), len(large)) == (12_811, 128_116)
-    assert {name.partition("_")[0] for name in small} == set(names.wnids())
 
 
 def test_a_long_line_is_shown_in_sixty_characters():
@@ -195,9 +176,7 @@ def test_a_published_list_is_downloaded_without_a_manual_dir(tmp_path, manual_di
     (tmp_path / "downloaded").write_bytes(data)
     (tmp_path / "empty").mkdir()
     manager = tfds.download.DownloadManager(
-        download_dir=tmp_path / "downloads",
-        manual_dir=tmp_path / manual_dir,
-        manual_dir_instructions="none",
+        download_dir=tmp_path / "downloads", manual_dir=tmp_path / manual_dir
     )
     manager.download = mock.Mock(return_value=tmp_path / "downloaded")
     url = "ftp://host/list.txt"
