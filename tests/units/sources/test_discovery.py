@@ -207,6 +207,14 @@ def test_a_doubled_folder(manual_dir, original, folder, file):
     assert len(source.listing().names) == 1
 
 
+@pytest.mark.parametrize("hidden", [".Trash-1000", "@eaDir", "__MACOSX"])
+def test_hidden_folders_are_ignored_in_a_tree(manual_dir, hidden):
+    _write(manual_dir / "val" / VALIDATION_IMAGE)
+    for folder in ("val", "val/n01440764"):
+        _write(manual_dir / folder / hidden / VALIDATION_IMAGE, b"another")
+    assert len(find_source(manual_dir, VALIDATION).look_up([VALIDATION_IMAGE])) == 1
+
+
 def test_manual_dir_is_the_training_folder(manual_dir):
     _write(manual_dir / "train" / "n01440764" / IMAGE)
     _write(manual_dir / "val" / VALIDATION_IMAGE)
@@ -317,6 +325,15 @@ def test_an_error_about_something_else_stays_as_it_is(manual_dir):
     with pytest.raises(ArchiveError) as caught, sources.naming_alternatives():
         raise error
     assert caught.value is error
+
+
+def test_the_chosen_forms_are_reported_in_a_line(manual_dir):
+    _write(manual_dir / TAR, TRAINING_TAR)
+    _write(manual_dir / VALIDATION.file_name, VALIDATION_TAR)
+    lines: list[str] = []
+    find_sources(manual_dir, None, lines.append)
+    both = [choose_source(manual_dir, one) for one in (TRAINING, VALIDATION)]
+    assert lines == ["Takes training images {}, validation images {}".format(*both)]
 
 
 @pytest.mark.parametrize(

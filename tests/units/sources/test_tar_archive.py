@@ -4,6 +4,7 @@ import hashlib
 import os
 import pathlib
 import pickle
+import subprocess
 import tarfile
 import tempfile
 import zlib
@@ -18,6 +19,7 @@ from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.sources import tar_archive
 from imagenet2012_subset.sources.source import Index, decoded
 from imagenet2012_subset.sources.tar_archive import TarArchive, seal
+from imagenet2012_subset.subset.select import select_validation
 from imagenet2012_subset.tar.headers import BLOCK
 from tests.shared import archives
 from tests.shared.tars import Entry, header, make_tar, nested_tars, sealed
@@ -171,6 +173,82 @@ def test_a_wrong_wnid_appended_to_a_name_is_an_error(appended):
         f"contains n01443537_1.JPEG with {appended} appended to its name, but the "
         "image belongs to n01443537"
     )
+
+
+def _problem(folder: pathlib.Path, data: bytes) -> str:
+    with pytest.raises(ArchiveError) as caught:
+        select_validation(_archive(folder, data), len(IMAGES))
+    return caught.value.problem
+
+
+def test_tar_concatenate_joins_what_cat_does_not(tmp_path):
+    images = [*IMAGES.items()]
+    first, second = archives.tar_bytes(images[:2]), archives.tar_bytes(images[2:])
+    problem = _problem(tmp_path, first + second)
+    assert f"but a second archive follows at byte {len(first):,} (cat" in problem
+    path = _archive(tmp_path, first).path
+    (tmp_path / "second.tar").write_bytes(second)
+    command = ["tar", "--concatenate", "-f", path, tmp_path / "second.tar"]
+    subprocess.run(command, check=True)
+    assert _read(_archive(tmp_path)) == IMAGES
+
+
+@pytest.mark.parametrize(
+    ("num_links", "members"), [(1, "1 member is a link"), (3, "3 members are links")]
+)
+def test_links_are_counted(tmp_path, num_links, members):
+    entries = [Entry(*image) for image in IMAGES.items()]
+    for number in range(num_links):
+        entries[number] = Entry(entries[number].name, type=tarfile.SYMTYPE)
+    problem = _problem(tmp_path, make_tar(entries, tarfile.GNU_FORMAT))
+    assert f"is missing {num_links} of 4 images" in problem
+    assert f"{members} without an image (pack what links point to: tar -h)" in problem
+
+
+SYNSETS = {
+    wnid: [(f"{wnid}_{n}.JPEG", archives.jpeg(n)) for n in range(9)]
+    for wnid in ("n01440764", "n01443537")
+}
+TRAINING_TAR = archives.training_tar(SYNSETS)
+OTHER_TARS = {
+    "synset tars in a folder": archives.training_tar(
+        {f"train/{wnid}": images for wnid, images in SYNSETS.items()}
+    ),
+    "validation images": archives.tar_bytes(IMAGES.items()),
+    "devkit": archives.tar_bytes([("devkit/readme.txt", bytes(9000))]),
+}
+
+
+def _training_error(folder, content: bytes) -> ArchiveError:
+    (folder / TRAINING.file_name).write_bytes(content)
+    with pytest.raises(ArchiveError) as caught:
+        TarArchive(epath.Path(folder) / TRAINING.file_name, TRAINING).listing()
+    return caught.value
+
+
+@pytest.mark.parametrize("length", [300, 700, 5000, 25_000])
+def test_a_cut_download_can_be_resumed(tmp_path, length):
+    error = _training_error(tmp_path, TRAINING_TAR[:length])
+    assert "is cut off or damaged" in error.problem
+    assert ("wget -c" in error.remedy) == (length >= 512)
+    if length >= 512:
+        assert f"at {length:,} of 147,897,477,120 bytes" in error.remedy
+
+
+@pytest.mark.parametrize("content", OTHER_TARS.values(), ids=OTHER_TARS)
+def test_a_cut_archive_of_another_kind_cannot_be_resumed(tmp_path, content):
+    error = _training_error(tmp_path, content[:5000])
+    assert "is cut off or damaged" in error.problem
+    assert "wget" not in error.remedy
+
+
+def test_damage_in_the_middle_is_not_a_cut_download(tmp_path):
+    # In the header of the first image.
+    content = TRAINING_TAR[:512] + b"\xff" * 8 + TRAINING_TAR[520:]
+    error = _training_error(tmp_path, content)
+    assert "no valid tar header at byte 512 of" in error.problem
+    assert "wget" not in error.remedy
+    assert "sha256" in error.remedy
 
 
 # Reading images, with what was found and with a saved index that is wrong.
