@@ -11,21 +11,10 @@ from PIL import Image
 from imagenet2012_subset.imagenet import jpeg
 from tests.shared import archives
 
+pytestmark = pytest.mark.usefixtures("convert_in_this_process")
 NAME = "n01440764_1.JPEG"
 CMYK = sorted(jpeg.CMYK_IMAGES)
 (PNG,) = jpeg.PNG_IMAGES
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _convert_in_this_process():
-    """Saves the start of a child process for each of hundreds of images."""
-
-    def convert(images):
-        jpeg._converted.update(zip(images, jpeg._results(images), strict=True))
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(jpeg, "convert", convert)
-        yield
 
 
 def _pixels(seed: int, width: int, height: int) -> Image.Image:

@@ -15,6 +15,7 @@ from imagenet2012_subset.sources.images import Image, Images
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from tests.shared import archives
 
+pytestmark = pytest.mark.usefixtures("convert_in_this_process")
 _PIXELS = PilImage.frombytes("RGB", (40, 30), os.urandom(3600))
 CMYK, PNG = "n02447366_23489.JPEG", "n02105855_2933.JPEG"
 STORED = {
@@ -25,10 +26,9 @@ STORED = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def expected() -> list[Image]:
     """The stored images as the dataset has them."""
-    jpeg.convert([(name, STORED[name]) for name in (CMYK, PNG)])
     return [
         Image(name, names.wnid(name), jpeg.to_rgb_jpeg(name, data))
         for name, data in STORED.items()
