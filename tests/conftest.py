@@ -8,8 +8,9 @@ import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from unittest import mock
 
 import hypothesis
 import pytest
@@ -17,6 +18,7 @@ import tensorflow_datasets as tfds
 
 import imagenet2012_subset
 from imagenet2012_subset import SubsetConfig
+from imagenet2012_subset.imagenet import jpeg
 from tests.shared import archives
 
 # A busy machine is not a failure.
@@ -50,6 +52,17 @@ REAL_DATA_VARIABLE = "IMAGENET2012_SUBSET_REAL_DATA"
 @pytest.fixture(autouse=True)
 def _quiet() -> None:
     tfds.disable_progress_bar()
+
+
+@pytest.fixture(scope="module")
+def converted_here() -> Iterator[None]:
+    """Converts images in this process: a child takes seconds to import TensorFlow."""
+
+    def convert(images: Sequence[tuple[str, bytes]]) -> None:
+        jpeg._converted.update(zip(images, jpeg._results(images), strict=True))
+
+    with mock.patch.object(jpeg, "convert", convert):
+        yield
 
 
 @pytest.fixture
@@ -117,38 +130,53 @@ def small_data(tmp_path: pathlib.Path) -> SmallData:
     return data
 
 
+SmallBuilder = Callable[..., imagenet2012_subset.Builder]
 Build = Callable[..., imagenet2012_subset.Builder]
 
 
 @pytest.fixture
-def build(small_data: SmallData, tmp_path: pathlib.Path) -> Build:
-    """Builds the small data; keywords go to the builder or to its DownloadConfig."""
+def small_builder(small_data: SmallData, tmp_path: pathlib.Path) -> SmallBuilder:
+    """Makes a builder of the small data; keywords go to it or to its config."""
 
-    def build_small(
+    def make(
+        builder_class: type[imagenet2012_subset.Builder] = imagenet2012_subset.Builder,
         *,
-        data_dir: pathlib.Path | None = None,
-        manual_dir: pathlib.Path | None = None,
+        data_dir: pathlib.Path | str | None = None,
         subset_list: pathlib.Path | str | None = None,
         validation_images: int | None = None,
-        workers: int | None = None,
-        file_format: str | None = None,
-        download_dir: pathlib.Path | None = None,
-        **download_config: Any,
+        **keywords: Any,
     ) -> imagenet2012_subset.Builder:
-        builder = imagenet2012_subset.Builder(
-            config=SubsetConfig(
-                name="small",
-                subset_list=str(subset_list or small_data.subset_list),
-                validation_images=validation_images or len(small_data.validation),
-            ),
-            data_dir=data_dir or tmp_path / "data",
-            workers=workers,
-            file_format=file_format,
+        config = SubsetConfig(
+            name="small",
+            subset_list=str(subset_list or small_data.subset_list),
+            validation_images=validation_images or len(small_data.validation),
         )
+        data_dir = data_dir or tmp_path / "data"
+        return builder_class(config=config, data_dir=data_dir, **keywords)
+
+    return make
+
+
+_OF_BUILDER = ("data_dir", "subset_list", "validation_images", "workers", "file_format")
+
+
+@pytest.fixture
+def build(small_builder: SmallBuilder, small_data: SmallData) -> Build:
+    """Builds the small data; keywords go to `small_builder` or a DownloadConfig."""
+
+    def build_small(
+        builder: imagenet2012_subset.Builder | None = None,
+        *,
+        manual_dir: pathlib.Path | str | None = None,
+        download_dir: pathlib.Path | None = None,
+        **options: Any,
+    ) -> imagenet2012_subset.Builder:
+        keywords = {key: options.pop(key) for key in _OF_BUILDER if key in options}
+        builder = builder or small_builder(**keywords)
         builder.download_and_prepare(
             download_dir=download_dir,
             download_config=tfds.download.DownloadConfig(
-                manual_dir=manual_dir or small_data.manual_dir, **download_config
+                manual_dir=manual_dir or small_data.manual_dir, **options
             ),
         )
         return builder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +18,6 @@ import imagenet2012_subset
 from imagenet2012_subset import (
     ArchiveError,
     DatasetError,
-    SubsetConfig,
     imagenet2012_subset_dataset_builder as builder_module,
 )
 from tests.conftest import Build, SmallData
@@ -35,30 +35,6 @@ def rule(build: Build, small_data: SmallData, tmp_path: pathlib.Path) -> faults.
 def final(tmp_path: pathlib.Path) -> pathlib.Path:
     """The directory that `build` writes the dataset to."""
     return tmp_path / "data" / "imagenet2012_subset" / "small" / "5.0.0"
-
-
-SmallBuilder = Callable[..., imagenet2012_subset.Builder]
-
-
-@pytest.fixture
-def small_builder(small_data: SmallData, tmp_path: pathlib.Path) -> SmallBuilder:
-    """Makes the builder that `build` runs; keywords go to the builder."""
-
-    def make(
-        builder_class: type[imagenet2012_subset.Builder] = imagenet2012_subset.Builder,
-        subset_list: str | None = None,
-        **keywords: Any,
-    ) -> imagenet2012_subset.Builder:
-        config = SubsetConfig(
-            name="small",
-            subset_list=subset_list or str(small_data.subset_list),
-            validation_images=len(small_data.validation),
-        )
-        return builder_class(
-            config=config, **{"data_dir": tmp_path / "data", **keywords}
-        )
-
-    return make
 
 
 @pytest.fixture
@@ -130,6 +106,21 @@ def once_built(
         )
 
     return run
+
+
+@pytest.fixture
+def leave_free(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[int], None]:
+    """Makes every disk report a number of free bytes."""
+    usage = shutil.disk_usage(tmp_path)
+
+    def leave(free: int) -> None:
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda path: usage._replace(free=free)
+        )
+
+    return leave
 
 
 _PROGRAM = """

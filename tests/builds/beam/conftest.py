@@ -8,10 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import tensorflow_datasets as tfds
 
-from tests.builds.conftest import ROOT, SmallBuilder
-from tests.conftest import SmallData
+from tests.builds.conftest import ROOT
+from tests.conftest import Build, SmallBuilder
 from tests.shared import watched_builder
 
 
@@ -28,16 +27,15 @@ def watched(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.
 
 @pytest.fixture
 def build_watched(
-    small_builder: SmallBuilder, small_data: SmallData, tmp_path: pathlib.Path
+    build: Build, small_builder: SmallBuilder, tmp_path: pathlib.Path
 ) -> Callable[..., watched_builder.Builder]:
-    """Builds the small data; keywords go to the DownloadConfig."""
+    """Builds the small data in a folder."""
 
-    def build(
+    def run(
         folder: str = "data",
         file_format: str | None = None,
         workers: int | None = None,
-        manual_dir: str | None = None,
-        **download_config: Any,
+        **options: Any,
     ) -> watched_builder.Builder:
         builder = small_builder(
             watched_builder.Builder,
@@ -45,11 +43,6 @@ def build_watched(
             file_format=file_format,
             workers=workers,
         )
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(
-                manual_dir=manual_dir or small_data.manual_dir, **download_config
-            )
-        )
-        return builder
+        return build(builder, **options)
 
-    return build
+    return run
