@@ -7,6 +7,7 @@ import sys
 import tempfile
 from unittest import mock
 
+import pytest
 import tensorflow_datasets as tfds
 
 import imagenet2012_subset
@@ -55,6 +56,7 @@ class OnePercentTest(_DummyDataTestCase):
     SPLITS = {"train": 24, "validation": 10}
 
 
+@pytest.mark.usefixtures("converted_here")
 class TenPercentTest(_DummyDataTestCase):
     BUILDER_CONFIG_NAMES_TO_TEST = ("10pct",)
     DL_DOWNLOAD_RESULT = "10percent.txt"

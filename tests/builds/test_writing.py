@@ -6,6 +6,7 @@ import errno
 import os
 import pathlib
 import re
+import resource
 import shutil
 import threading
 import time
@@ -16,8 +17,11 @@ import tensorflow_datasets as tfds
 import imagenet2012_subset
 from imagenet2012_subset import DatasetError, WriteError
 from imagenet2012_subset.write.shard import ShardWriter
+from tests.builds.conftest import run_program
 from tests.conftest import read_split
+from tests.shared import faults, forms
 from tests.shared.final_place import contents, names_in
+from tests.shared.limits import limited
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -46,9 +50,7 @@ def test_as_many_shards_at_a_time_as_workers(build, monkeypatch, workers):
 
 
 @pytest.mark.parametrize("number", [errno.EBUSY, errno.EIO])
-def test_a_disk_error_although_another_build_was_faster(
-    build, tmp_path, final, monkeypatch, number
-):
+def test_a_disk_error_after_a_faster_build(build, tmp_path, final, monkeypatch, number):
     """The dataset of the other build does not hide the error."""
     other = build(data_dir=tmp_path / "other")
     rename = os.rename
@@ -67,9 +69,7 @@ def test_a_disk_error_although_another_build_was_faster(
 
 
 @pytest.mark.parametrize("what", ["an empty folder", "other files", "a dataset"])
-def test_what_another_process_put_into_the_final_place(
-    build, tmp_path, final, once_built, what
-):
+def test_what_another_process_put_there(build, tmp_path, final, once_built, what):
     other = build(data_dir=tmp_path / "other", max_examples_per_split=3)
 
     def put():
@@ -93,18 +93,11 @@ class _Subclass(imagenet2012_subset.Builder, skip_registration=True):
     BUILDER_CONFIGS = []
 
 
-def test_a_subclass_can_be_overwritten_too(small_builder, small_data, tmp_path):
-    for mode in (
-        tfds.GenerateMode.REUSE_DATASET_IF_EXISTS,
-        tfds.GenerateMode.REUSE_CACHE_IF_EXISTS,
-    ):
-        builder = small_builder(_Subclass)
-        builder.download_and_prepare(
-            download_config=tfds.download.DownloadConfig(
-                manual_dir=small_data.manual_dir, download_mode=mode
-            )
-        )
-        assert len(read_split(builder, "train")) == 6
+def test_a_subclass_can_be_overwritten_too(build, small_builder, tmp_path):
+    build(small_builder(_Subclass))
+    overwrite = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
+    again = build(small_builder(_Subclass), download_mode=overwrite)
+    assert len(read_split(again, "train")) == 6
     assert os.listdir(tmp_path / "data" / "renamed" / "small") == ["5.0.0"]
 
 
@@ -123,16 +116,46 @@ def test_a_subclass_can_be_overwritten_too(small_builder, small_data, tmp_path):
     ],
     ids=["changed", "fewer", "more"],
 )
-def test_a_subclass_with_other_examples_than_planned(
-    small_builder, small_data, change, problem
-):
+def test_a_subclass_with_other_examples(build, small_builder, change, problem):
     class Changing(_Subclass, skip_registration=True):
         def _generate_examples(self, images):
             yield from change(super()._generate_examples(images))
 
     builder = small_builder(Changing)
-    config = tfds.download.DownloadConfig(manual_dir=small_data.manual_dir)
     with pytest.raises(WriteError, match="was planned to hold") as raised:
-        builder.download_and_prepare(download_config=config)
+        build(builder)
     assert re.search(problem, str(raised.value))
     assert not builder.data_path.exists()
+
+
+def test_any_number_of_workers_in_any_process(small_data, tmp_path):
+    """In the format that needs no TensorFlow, as each process would import it."""
+    # An even number of processes could agree on protobuf's random order by chance.
+    built = []
+    for workers in (1, 2, 8):
+        code = f"build(num_shards=3, file_format='array_record', workers={workers})"
+        data_dir = tmp_path / str(workers)
+        run_program(code, small_data, data_dir)
+        built.append(contents(data_dir / "imagenet2012_subset" / "small" / "5.0.0"))
+    assert len(built[0]) == 3 + 3 + 4
+    assert built == [built[0]] * 3
+
+
+@pytest.mark.parametrize("file_format", ["tfrecord", "parquet"])
+def test_any_number_of_workers_in_other_formats(build, tmp_path, file_format):
+    options = {"file_format": file_format, "num_shards": 3}
+    first = build(workers=1, data_dir=tmp_path / "1", **options)
+    second = build(workers=3, data_dir=tmp_path / "3", **options)
+    assert contents(first.data_path) == contents(second.data_path)
+
+
+@pytest.mark.parametrize("form", ["tars", "tree"])
+def test_more_workers_than_open_files(build, small_data, tmp_path, form):
+    right = faults.shards(build(num_shards=5, data_dir=tmp_path / "right"))
+    if form == "tree":
+        shutil.rmtree(small_data.manual_dir)
+        forms.training_tree("train")(small_data, small_data.manual_dir)
+        forms.validation_flat("val")(small_data, small_data.manual_dir)
+    with limited(resource.RLIMIT_NOFILE, len(os.listdir("/dev/fd")) + 40):
+        built = build(workers=64, num_shards=5)
+    assert faults.shards(built) == right

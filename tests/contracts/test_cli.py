@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow_datasets as tfds
 
 import imagenet2012_subset
 from imagenet2012_subset.imagenet.names import TRAINING
@@ -46,39 +47,33 @@ def _of_dummy_data(data_dir):
     ("arguments", "cwd"),
     [
         ([], _PACKAGE),
-        ([_PACKAGE], "/"),
         (["imagenet2012_subset", "--imports", "imagenet2012_subset"], "/"),
     ],
-    ids=["inside the folder", "by folder", "by name"],
+    ids=["inside the folder", "by name"],
 )
 def test_build(tmp_path, arguments, cwd):
     _tfds_build(*arguments, *_of_dummy_data(tmp_path), cwd=cwd)
-    folder = tmp_path / "imagenet2012_subset" / "dummy" / "5.0.0"
+    assert _shard_lengths(tmp_path) == [["24"], ["10"]]
+
+
+def _shard_lengths(data_dir):
+    folder = data_dir / "imagenet2012_subset" / "dummy" / "5.0.0"
     info = json.loads((folder / "dataset_info.json").read_text())
     assert info["moduleName"].startswith("imagenet2012_subset.")
-    assert {s["name"]: s["shardLengths"] for s in info["splits"]} == {
-        "train": ["24"],
-        "validation": ["10"],
-    }
+    return [split["shardLengths"] for split in info["splits"]]
 
 
-def test_fail_if_exists_and_overwrite(tmp_path):
+def test_build_by_folder_with_fail_if_exists_and_overwrite(tmp_path):
+    config = imagenet2012_subset.SubsetConfig(**json.loads(_CONFIG))
+    builder = imagenet2012_subset.Builder(config=config, data_dir=tmp_path)
+    options = tfds.download.DownloadConfig(manual_dir=DUMMY_DATA)
+    builder.download_and_prepare(download_config=options)
     arguments = [_PACKAGE, *_of_dummy_data(tmp_path)]
-    _tfds_build(*arguments)
     failed = _tfds_build(*arguments, "--fail_if_exists", check=False)
     assert failed.returncode
     assert "already exists" in failed.stderr
     _tfds_build(*arguments, "--overwrite", "--num_shards", "2")
-    folder = tmp_path / "imagenet2012_subset" / "dummy" / "5.0.0"
-    assert len(list(folder.glob("*train*"))) == 2
-
-
-def test_an_error_says_what_to_do(tmp_path):
-    (tmp_path / "unrelated.txt").touch()
-    arguments = [_PACKAGE, "--manual_dir", tmp_path, "--data_dir", tmp_path]
-    failed = _tfds_build(*arguments, check=False)
-    assert failed.returncode
-    assert TRAINING.file_name in failed.stderr
+    assert _shard_lengths(tmp_path) == [["12", "12"], ["5", "5"]]
 
 
 def test_register_checksums_writes_the_one_file(tmp_path, small_data):
@@ -100,7 +95,8 @@ def test_register_checksums_writes_the_one_file(tmp_path, small_data):
     arguments += [f"--data_dir={tmp_path / 'data'}"]
     failed = _tfds_build(*arguments, cwd=copy, check=False, checkout=copy)
     # The archives do not contain the listed images, but the list was registered.
-    assert "is missing 12,8" in failed.stderr
+    assert failed.returncode
+    assert f"{TRAINING.file_name}: is missing 12,8" in failed.stderr
     size = str(sum(map(len, names)))
     assert checksums.read_text().split("\t")[:2] == [url, size]
     assert not (copy / "imagenet2012_subset" / "checksums.tsv").exists()
