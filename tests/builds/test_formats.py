@@ -15,7 +15,7 @@ from imagenet2012_subset.tfds_internals import FileFormat
 from tests.conftest import read_split
 from tests.shared import archives
 from tests.shared.final_place import Place, contents, names_in
-from tests.shared.system_calls import Reached, at_call, each_call
+from tests.shared.system_calls import at_call, each_call
 
 
 def _files(folder: pathlib.Path, file_format: str) -> list[str]:
@@ -86,22 +86,6 @@ def test_tfrecord_and_parquet_after_array_record(build, small_builder, final):
     assert contents(final) == before
 
 
-def test_data_source_of_tfds_adds_a_format(build, small_builder, small_data, tmp_path):
-    build()
-    config = tfds.download.DownloadConfig(manual_dir=small_data.manual_dir)
-    source = tfds.data_source(
-        "imagenet2012_subset",
-        split="train",
-        builder_kwargs={
-            "config": small_builder().builder_config,
-            "file_format": "array_record",
-        },
-        data_dir=tmp_path / "data",
-        download_and_prepare_kwargs={"download_config": config},
-    )
-    assert _examples(source) == _read(small_builder())
-
-
 def test_an_overwrite_keeps_the_format_and_drops_the_others(build, final):
     overwrite = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
     build(file_format="array_record")
@@ -130,12 +114,12 @@ def test_the_archives_are_not_those_of_the_dataset(build, small_data, final):
 
 
 def test_stopped_at_each_call_of_adding_a_format(build, tmp_path, tmp_path_factory):
-    place = Place.of(build, tmp_path / "place", tmp_path_factory)
+    place = Place(build, tmp_path / "place", tmp_path_factory)
 
     def stop() -> None:
         raise KeyboardInterrupt
 
-    def run(number: int) -> Reached:
+    def run(number: int) -> bool:
         place.new_place(2)
         folder = pathlib.Path(place.path)
         before = contents(folder)
@@ -154,7 +138,7 @@ def test_stopped_at_each_call_of_adding_a_format(build, tmp_path, tmp_path_facto
         ]
         read = tfds.builder_from_directory(folder)
         assert len(read.as_data_source(split="train")) == 6
-        return reached
+        return reached()
 
     each_call(run, at_least=10)
 
@@ -167,7 +151,7 @@ def test_stopped_at_each_call_of_adding_a_format(build, tmp_path, tmp_path_facto
         ("riegeli", "riegeli", "riegeli"),
     ],
 )
-def test_a_format_whose_package_is_missing(
+def test_a_missing_package(
     build, small_data, final, monkeypatch, file_format, module, package
 ):
     monkeypatch.setitem(sys.modules, module, None)

@@ -166,21 +166,6 @@ def delete(url: str) -> None:
     s3_client().delete_object(Bucket=bucket, Key=key)
 
 
-def objects(url: str) -> dict[str, bytes]:
-    """Returns the objects in a folder at `gs://`, by name."""
-    bucket, _, folder = url.removeprefix("gs://").partition("/")
-    api = f"{os.environ['STORAGE_EMULATOR_HOST']}/storage/v1/b/{bucket}/o"
-    prefix = urllib.parse.quote(f"{folder}/", safe="")
-    with urllib.request.urlopen(f"{api}?prefix={prefix}") as answer:
-        keys = [item["name"] for item in json.load(answer).get("items", [])]
-    found = {}
-    for key in keys:
-        quoted = urllib.parse.quote(key, safe="")
-        with urllib.request.urlopen(f"{api}/{quoted}?alt=media") as answer:
-            found[key.rpartition("/")[2]] = answer.read()
-    return found
-
-
 def put_folder(folder: pathlib.Path, url: str) -> str:
     """Writes the files of a folder to a store; returns the URL."""
     for path in folder.iterdir():

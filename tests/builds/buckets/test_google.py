@@ -1,54 +1,73 @@
-"""Archives at a server of Google's protocol."""
+"""Archives, and an imagenet2012 that TFDS prepared, at Google's protocol."""
 
 from __future__ import annotations
 
 import pytest
 
-from imagenet2012_subset import ArchiveError, ManualDirError
-from tests.builds.buckets.conftest import failing_now_and_then
-from tests.conftest import Build, SmallData
-from tests.shared.fault_proxy import FaultProxy, Request
+from imagenet2012_subset import ArchiveError
+from tests.shared import prepared
+from tests.shared.fault_proxy import Request
 from tests.shared.final_place import contents
 from tests.shared.stores import put_folder
 
-TRAIN = "ILSVRC2012_img_train.tar"
+
+def _prepared(small_data, folder, url: str, file_format: str = "tfrecord") -> str:
+    """Writes the small data as a dataset with both splits; returns its data_dir."""
+    training = [image for images in small_data.training.values() for image in images]
+    splits = []
+    for split, images in (("train", training), ("validation", small_data.validation)):
+        records = [prepared.record(*image) for image in images]
+        shards = [records[:2], records[2:]]
+        lengths = [str(len(shard)) for shard in shards]
+        splits.append({"name": split, "shardLengths": lengths})
+        prepared.write_version(
+            folder, split, shards, file_format=file_format, splits=splits
+        )
+    put_folder(folder, f"{url}/imagenet2012/5.1.0")
+    return url
 
 
-@pytest.fixture
-def manual_dir(google_bucket: str, small_data: SmallData) -> str:
-    """The small archives in a bucket."""
-    return put_folder(small_data.manual_dir, f"{google_bucket}/downloads/manual")
-
-
-def test_the_bytes_are_those_of_a_local_build_also_if_requests_fail(
-    build: Build, manual_dir, google: FaultProxy, tmp_path
-):
-    local = build(data_dir=tmp_path / "local", num_shards=2)
-    with failing_now_and_then(google):
-        remote = build(manual_dir=manual_dir, num_shards=2)
+@pytest.mark.parametrize("below", ["", "/imagenet2012", "/imagenet2012/5.1.0"])
+def test_same_bytes_as_from_tars(build, small_data, google_bucket, tmp_path, below):
+    data_dir = _prepared(small_data, tmp_path / "5.1.0", google_bucket)
+    local = build(data_dir=tmp_path / "local")
+    remote = build(manual_dir=data_dir + below)
     assert contents(remote.data_path) == contents(local.data_path)
 
 
-def test_an_object_that_is_replaced_meanwhile_is_noticed(
-    build: Build, manual_dir, google: FaultProxy, small_data: SmallData, final
+def test_array_record_files_are_refused(build, small_data, google_bucket, tmp_path):
+    folder = tmp_path / "5.1.0"
+    data_dir = _prepared(small_data, folder, google_bucket, "array_record")
+    with pytest.raises(ArchiveError, match="cannot be read in a bucket"):
+        build(manual_dir=data_dir)
+
+
+def test_a_missing_shard(build, small_data, google_bucket, tmp_path):
+    folder = tmp_path / "5.1.0"
+    data_dir = _prepared(small_data, folder, google_bucket)
+    content = (folder / "dataset_info.json").read_text()
+    changed = content.replace('"2", "3"', '"2", "3", "1"')
+    (folder / "dataset_info.json").write_text(changed)
+    put_folder(folder, f"{google_bucket}/imagenet2012/5.1.0")
+    with pytest.raises(ArchiveError, match="-of-00003: does not exist, but dataset_"):
+        build(manual_dir=data_dir)
+
+
+def test_the_same_bytes_although_requests_fail(
+    build, small_data, google, google_bucket, tmp_path
 ):
-    is_replaced = False
+    local = build(data_dir=tmp_path / "local", num_shards=2)
+    manual_dir = put_folder(small_data.manual_dir, f"{google_bucket}/manual")
+    faults: list[str] = []
 
-    def replace(request: Request) -> None:
-        nonlocal is_replaced
-        if not is_replaced and len(google.reads_of(TRAIN)) > 2:
-            is_replaced = True
-            put_folder(small_data.manual_dir, manual_dir)
+    def every_third(request: Request) -> str | None:
+        """Lets every third read fail, each time in another way."""
+        if request.first is None or len(google.requests) % 3:
+            return None
+        faults.append(("error", "cut", "half")[len(faults) % 3])
+        return faults[-1]
 
-    with (
-        google.failing(replace),
-        pytest.raises(ArchiveError, match="was replaced or deleted"),
-    ):
-        build(manual_dir=manual_dir)
-    assert is_replaced
-    assert not final.exists()
-
-
-def test_what_does_not_exist_is_an_error(build: Build, google_bucket):
-    with pytest.raises(ManualDirError, match=f"{TRAIN}: does not exist"):
-        build(manual_dir=f"{google_bucket}/nothing")
+    with google.failing(every_third):
+        remote = build(manual_dir=manual_dir, num_shards=2)
+    assert contents(remote.data_path) == contents(local.data_path)
+    assert {*faults} == {"error", "cut", "half"}

@@ -13,11 +13,9 @@ from tensorflow_datasets.core.download.checksums import UrlInfo
 from imagenet2012_subset import ArchiveError, Builder, ManualDirError, SubsetListError
 from imagenet2012_subset.imagenet.names import TRAINING
 from imagenet2012_subset.sources.tar_archive import TarArchive
-from tests.builds.buckets.conftest import failing_now_and_then
 from tests.builds.conftest import tfds_build
-from tests.conftest import Build, SmallData
 from tests.shared import archives
-from tests.shared.fault_proxy import FaultProxy, Request
+from tests.shared.fault_proxy import Request
 from tests.shared.final_place import contents
 from tests.shared.stores import delete, put, put_folder
 
@@ -27,14 +25,12 @@ STRETCH = 8 << 20
 
 
 @pytest.fixture
-def manual_dir(bucket: str, small_data: SmallData) -> str:
+def manual_dir(bucket: str, small_data) -> str:
     """The small archives in a bucket."""
     return put_folder(small_data.manual_dir, f"{bucket}/imagenet/manual")
 
 
-def test_the_bytes_are_those_of_a_local_build(
-    build: Build, manual_dir, s3: FaultProxy, tmp_path
-):
+def test_same_bytes_as_locally(build, manual_dir, s3, tmp_path):
     local = build(data_dir=tmp_path / "local", num_shards=2)
     s3.requests.clear()
     remote = build(manual_dir=manual_dir, num_shards=2)
@@ -44,9 +40,7 @@ def test_the_bytes_are_those_of_a_local_build(
     assert names == {TRAIN, VALIDATION, "dataset_info.json"}
 
 
-def test_a_second_build_reads_no_header_again(
-    build: Build, manual_dir, s3: FaultProxy, small_data, tmp_path
-):
+def test_headers_are_read_once(build, manual_dir, s3, small_data, tmp_path):
     first = build(manual_dir=manual_dir, download_dir=tmp_path / "kept")
     s3.requests.clear()
     second = build(
@@ -58,9 +52,7 @@ def test_a_second_build_reads_no_header_again(
 
 
 @pytest.mark.parametrize("is_plain", [True, False])
-def test_a_walk_makes_a_request_for_each_8_mebibytes_not_for_each_header(
-    bucket, s3: FaultProxy, is_plain
-):
+def test_a_walk_makes_a_request_for_each_8_mebibytes(bucket, s3, is_plain):
     folder = "" if is_plain else "é/"  # This takes a pax header for each image.
     synsets = {
         wnid: [(f"{folder}{wnid}_{n}.JPEG", bytes(6000)) for n in range(1500)]
@@ -74,28 +66,16 @@ def test_a_walk_makes_a_request_for_each_8_mebibytes_not_for_each_header(
     assert len(s3.requests) == -(-len(tar) // STRETCH)
 
 
-def test_beam_builds_from_a_bucket(
-    small_data: SmallData, build: Build, manual_dir, tmp_path
-):
+def test_beam_builds_from_a_bucket(small_data, build, manual_dir, tmp_path):
     pytest.importorskip("apache_beam", reason="Apache Beam is not installed")
     local = build(data_dir=tmp_path / "local", num_shards=2)
-    beam = build(manual_dir=manual_dir, num_shards=2, beam_runner="DirectRunner")
+    runner = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
+    beam = build(manual_dir=manual_dir, num_shards=2, beam_runner=runner)
     assert contents(beam.data_path) == contents(local.data_path)
 
 
-def test_requests_that_fail_now_and_then_are_made_again(
-    build: Build, manual_dir, s3: FaultProxy, tmp_path
-):
-    local = build(data_dir=tmp_path / "local")
-    with failing_now_and_then(s3):
-        remote = build(manual_dir=manual_dir)
-    assert contents(remote.data_path) == contents(local.data_path)
-
-
-@pytest.mark.parametrize("after", [0, 1, 3])
-def test_an_object_that_is_replaced_meanwhile_is_noticed(
-    build: Build, manual_dir, s3: FaultProxy, small_data, final, after
-):
+@pytest.mark.parametrize("after", [0, 3])
+def test_an_object_that_is_replaced(build, manual_dir, s3, small_data, final, after):
     # Of the same length, with members at the same offsets.
     other = {
         wnid: [(name, bytes(data[::-1])) for name, data in images]
@@ -119,33 +99,23 @@ def test_an_object_that_is_replaced_meanwhile_is_noticed(
     assert not final.exists()
 
 
-def test_what_does_not_exist_is_an_error(build: Build, bucket, manual_dir):
+def test_what_does_not_exist_is_an_error(build, bucket, manual_dir):
     with pytest.raises(ManualDirError, match=f"{TRAIN}: does not exist") as raised:
         build(manual_dir=f"{bucket}/nothing")
     assert raised.value.path == f"{bucket}/nothing/{TRAIN}"
-    with pytest.raises(ManualDirError, match="is not an existing bucket"):
-        build(manual_dir=f"{bucket}-other/imagenet")
     delete(f"{manual_dir}/{VALIDATION}")
     with pytest.raises(ManualDirError, match=f"{VALIDATION}: does not exist"):
         build(manual_dir=manual_dir)
 
 
-def test_an_object_that_is_not_a_tar_is_an_error(build: Build, manual_dir):
+def test_an_object_that_is_not_a_tar_is_an_error(build, manual_dir):
     put(f"{manual_dir}/{TRAIN}", b"<html>Log in first</html>")
     with pytest.raises(ManualDirError, match="is a web page") as raised:
         build(manual_dir=manual_dir)
     assert raised.value.path == f"{manual_dir}/{TRAIN}"
 
 
-def test_refused_access_is_an_error(build: Build, manual_dir, s3: FaultProxy):
-    with (
-        s3.failing(lambda request: "forbidden"),
-        pytest.raises(ManualDirError, match="denied access"),
-    ):
-        build(manual_dir=manual_dir)
-
-
-def test_an_archive_that_is_uploaded_later_is_found(build: Build, bucket, small_data):
+def test_an_archive_that_is_uploaded_later_is_found(build, bucket, small_data):
     manual_dir = f"{bucket}/later"
     with pytest.raises(ManualDirError):
         build(manual_dir=manual_dir)
@@ -153,49 +123,31 @@ def test_an_archive_that_is_uploaded_later_is_found(build: Build, bucket, small_
     assert build(manual_dir=manual_dir).is_prepared()
 
 
-def test_a_list_in_the_bucket_is_read_from_there(
-    build: Build, manual_dir, small_data, bucket
-):
+def test_a_list_in_the_bucket_is_read(build, manual_dir, small_data, bucket):
     put(f"{bucket}/lists/subset.txt", small_data.subset_list.read_bytes())
     builder = build(manual_dir=manual_dir, subset_list=f"{bucket}/lists/subset.txt")
     assert builder.info.splits["train"].num_examples == len(small_data.listed)
 
 
-@pytest.fixture
-def published_url(web, small_data, monkeypatch) -> str:
-    """The URL of the small list, as if it were a published one."""
+def test_a_published_list_in_the_bucket(build, manual_dir, small_data, monkeypatch):
     data = small_data.subset_list.read_bytes()
+    url, path = "http://127.0.0.1:9/list.txt", f"{manual_dir}/1percent.txt"
     info = UrlInfo(len(data), hashlib.sha256(data).hexdigest(), "1percent.txt")
-    monkeypatch.setitem(Builder.url_infos, web.url("list.txt"), info)
-    return web.url("list.txt")
-
-
-@pytest.mark.parametrize("is_beside_the_archives", [True, False])
-def test_a_published_list_is_taken_from_the_bucket_or_downloaded(
-    build: Build, manual_dir, small_data, web, published_url, is_beside_the_archives
-):
-    data = small_data.subset_list.read_bytes()
-    if is_beside_the_archives:
-        put(f"{manual_dir}/1percent.txt", data)
-    else:
-        web.texts["list.txt"] = data
-    builder = build(manual_dir=manual_dir, subset_list=published_url)
-    assert builder.info.splits["train"].num_examples == len(small_data.listed)
-
-
-def test_a_different_file_in_the_place_of_a_published_list_is_refused(
-    build: Build, manual_dir, published_url
-):
-    path = f"{manual_dir}/1percent.txt"
+    monkeypatch.setitem(Builder.url_infos, url, info)
+    with pytest.raises(SubsetListError, match="cannot be downloaded"):
+        build(manual_dir=manual_dir, subset_list=url)
     put(path, b"n01440764_7.JPEG".ljust(999))
     with pytest.raises(SubsetListError, match="is not the published list") as raised:
-        build(manual_dir=manual_dir, subset_list=published_url)
+        build(manual_dir=manual_dir, subset_list=url)
     assert raised.value.path == path
+    put(path, data)
+    builder = build(manual_dir=manual_dir, subset_list=url)
+    assert builder.info.splits["train"].num_examples == len(small_data.listed)
 
 
 # The command takes half a minute: one server is enough.
 @pytest.mark.parametrize("s3", ["moto"], indirect=True)
-def test_tfds_build_takes_a_bucket(build: Build, manual_dir, small_data, tmp_path):
+def test_tfds_build_takes_a_bucket(build, manual_dir, small_data, tmp_path):
     local = build(data_dir=tmp_path / "local")
     dataset = tfds_build(small_data, tmp_path / "tfds", manual_dir=manual_dir)
     assert contents(dataset) == contents(local.data_path)

@@ -12,6 +12,7 @@ from etils import epath
 from imagenet2012_subset.__main__ import main
 from imagenet2012_subset.check import images
 from imagenet2012_subset.subset.subset_list import PUBLISHED_FINGERPRINTS, fingerprint
+from tests.builds import file_faults
 from tests.builds.check.conftest import rewrite, set_bytes, shards
 from tests.shared import archives, forms, tfds_builder
 from tests.shared.prepared import change_json, read_json
@@ -46,9 +47,7 @@ def test_copy_is_checked_and_nothing_is_written(dataset, small_data, check, tmp_
     assert _tree(tmp_path) == before
 
 
-def test_index_is_saved_where_the_dataset_was_built(
-    dataset, small_data, check, monkeypatch, tmp_path
-):
+def test_where_the_index_is_saved(dataset, small_data, check, monkeypatch, tmp_path):
     before = set(_tree(tmp_path))
     monkeypatch.chdir(dataset)
     assert check(".", "--manual_dir", small_data.manual_dir).status == 0
@@ -73,42 +72,36 @@ def test_read_only_file_system(dataset, small_data, check, monkeypatch):
     assert check(dataset, "--manual_dir", small_data.manual_dir).status == 0
 
 
-_DAMAGES = [
-    ("missing", None),
-    ("cut off", lambda data: data[: len(data) // 2]),
-    ("not an object", lambda data: b"[1]"),
-    ("binary", lambda data: b"\x80\xff"),
-    ("unknown field", lambda data: b'{"unheard": "of"}'),
-    ("directory", None),
-]
-_LABELS_DAMAGES = [
-    ("too few", lambda data: data[: len(data) // 2]),
-    ("another order", lambda data: b"\n".join(data.split()[::-1])),
-    ("binary", lambda data: b"\xff\xfe"),
-]
+def _replaced_by(data):
+    return lambda path: path.write_bytes(data)
+
+
+def _reversed(path):
+    path.write_bytes(b"\n".join(path.read_bytes().split()[::-1]))
+
+
+_DESCRIPTIONS = ["dataset_info.json", "features.json"]
+_TEXTS = [*_DESCRIPTIONS, "label.labels.txt"]
+_ALL = [*_TEXTS, "metadata.json"]
 
 
 @pytest.mark.parametrize(
-    ("name", "damage", "change"),
+    ("name", "damage"),
     [
-        *(("dataset_info.json", *damage) for damage in _DAMAGES),
-        *(("features.json", *damage) for damage in _DAMAGES),
-        *(("metadata.json", *damage) for damage in (_DAMAGES[1], _DAMAGES[-1])),
-        *(("label.labels.txt", *damage) for damage in (_DAMAGES[0], _DAMAGES[-1])),
-        *(("label.labels.txt", *damage) for damage in _LABELS_DAMAGES),
+        *((name, file_faults.deleted) for name in _TEXTS),
+        *((name, file_faults.cut_off) for name in _ALL),
+        *((name, file_faults.directory) for name in _ALL),
+        *((name, _replaced_by(b"\x80\xff")) for name in _TEXTS),
+        *((name, _replaced_by(b"[1]")) for name in _DESCRIPTIONS),
+        *((name, _replaced_by(b'{"unheard": "of"}')) for name in _DESCRIPTIONS),
+        ("label.labels.txt", _reversed),
     ],
 )
-def test_damaged_description(dataset, check, name, damage, change):
-    path = dataset / name
-    content = path.read_bytes()
-    path.unlink()
-    if damage == "directory":
-        path.mkdir()
-    elif change:
-        path.write_bytes(change(content))
+def test_damaged_description(dataset, check, name, damage):
+    damage(dataset / name)
     wrong = check(dataset).wrong
     assert set(wrong) == {name}
-    if damage == "directory":
+    if damage is file_faults.directory:
         assert "cannot be read (Is a directory)" in wrong[name][0]
 
 
@@ -119,15 +112,13 @@ def test_another_dataset(dataset, check):
     assert "mnist" in str(check(dataset).wrong["dataset_info.json"])
 
 
-@pytest.mark.parametrize("gone", ["deleted", "a directory", "a broken link"])
+@pytest.mark.parametrize(
+    "fault", [file_faults.deleted, file_faults.directory, file_faults.broken_link]
+)
 @pytest.mark.parametrize("split", ["train", "validation"])
-def test_missing_shard_and_its_images(dataset, small_data, check, split, gone):
+def test_missing_shard_and_its_images(dataset, small_data, check, split, fault):
     shard = shards(dataset, split)[1]
-    shard.unlink()
-    if gone == "a directory":
-        shard.mkdir()
-    elif gone == "a broken link":
-        shard.symlink_to("nowhere")
+    fault(shard)
     wrong = check(dataset, "--subset_list", small_data.subset_list).wrong
     assert set(wrong) == {split}
     missing, images = wrong[split]
@@ -238,8 +229,9 @@ def test_damaged_records(dataset, small_data, check):
     ]
 
 
-@pytest.mark.parametrize("name", ["n99999999_1.JPEG", ""])
-@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize(
+    ("split", "name"), [("train", "n99999999_1.JPEG"), ("validation", "")]
+)
 def test_name_that_no_image_has(dataset, small_data, check, split, name):
     shard = shards(dataset, split)[0]
     rewrite(shard, lambda found: set_bytes(found[0], "file_name", name.encode()))
@@ -253,21 +245,30 @@ def test_name_that_no_image_has(dataset, small_data, check, split, name):
 
 @pytest.fixture
 def other_form(small_data, tmp_path, request):
-    """A directory with the images in a form that is not read in place."""
+    """A directory with the images in another form than tars."""
     folder = tmp_path / "other"
     folder.mkdir()
-    if request.param == "parquet":
-        forms.training_parquet("data")(small_data, folder)
-        forms.validation_parquet("data")(small_data, folder)
-    else:
-        tfds_builder.build_imagenet(
-            small_data.manual_dir, folder, request.param, num_shards=3
-        )
+    training, validation = request.param
+    forms.TRAINING_FORMS[training](small_data, folder)
+    forms.VALIDATION_FORMS[validation](small_data, folder)
     return folder
 
 
+_TFDS = ("TFRecord files of TFDS", "TFRecord files of TFDS")
+
+
 @pytest.mark.parametrize(
-    "other_form", ["parquet", "tfrecord", "array_record"], indirect=True
+    "other_form",
+    [
+        ("train/<wnid>/", "val/<wnid>/"),
+        ("synset tars", "val/"),
+        ("wnid appended, sorted", "wnid appended"),
+        ("parquet files", "parquet files"),
+        ("ArrayRecord files of TFDS", "ArrayRecord files of TFDS"),
+        _TFDS,
+    ],
+    ids=lambda training_and_validation: training_and_validation[0],
+    indirect=True,
 )
 def test_images_of_another_form(dataset, check, other_form, monkeypatch, tmp_path):
     monkeypatch.setattr(images, "_STAGED", 4)
@@ -291,7 +292,7 @@ def test_images_of_another_form(dataset, check, other_form, monkeypatch, tmp_pat
     assert message.startswith("1 images with other bytes")
 
 
-@pytest.mark.parametrize("other_form", ["tfrecord"], indirect=True)
+@pytest.mark.parametrize("other_form", [_TFDS], indirect=True)
 def test_version_of_imagenet2012_is_a_manual_dir(check, other_form):
     checked = check(other_form / "imagenet2012" / "5.1.0")
     assert "12 of 1,281,167 images" in str(checked.wrong)

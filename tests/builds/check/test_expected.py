@@ -13,7 +13,6 @@ from imagenet2012_subset.subset.subset_list import (
 )
 from tests.builds.check.conftest import record
 from tests.shared import tfds_builder
-from tests.shared.prepared import change_json
 
 
 @pytest.fixture(autouse=True)
@@ -73,15 +72,6 @@ def test_published_config_cut_on_purpose(published, check):
     assert "max_examples_per_split=3" in checked.remarks[0]
 
 
-def test_published_list_is_found_in_the_manual_dir(real_data, dataset, tmp_path, check):
-    # The small dataset named 1pct is missing nearly everything.
-    change_json(dataset / "dataset_info.json", configName="1pct")
-    shutil.copytree(real_data / "lists", tmp_path / "lists")
-    wrong = check(dataset, "--manual_dir", tmp_path / "lists").wrong
-    assert wrong["train"][0].startswith("12,8")
-    assert wrong["validation"][0].startswith("49,995 images missing")
-
-
 def test_recorded_fingerprint_and_number_of_validation_images(dataset, check):
     assert check(dataset).status == 0
     record(dataset, validation_images=6)
@@ -126,7 +116,7 @@ def test_given_list_is_another_list_or_none(dataset, small_data, check, tmp_path
 
 
 @pytest.mark.parametrize("where", ["manual_dir", "downloads"])
-def test_list_is_found_and_names_the_missing_image(
+def test_list_that_is_found_names_missing_image(
     dataset, small_data, check, tmp_path, where
 ):
     listed = [*small_data.listed, "n01443537_12345.JPEG"]
