@@ -1,6 +1,5 @@
 """Faults of a single file, whatever it should be."""
 
-import gzip
 import os
 import pathlib
 import socket
@@ -23,10 +22,6 @@ def shorter(path: pathlib.Path) -> None:
     os.truncate(path, path.stat().st_size - 1)
 
 
-def longer(path: pathlib.Path) -> None:
-    path.write_bytes(path.read_bytes() + b"\0")
-
-
 def zeros(path: pathlib.Path) -> None:
     path.write_bytes(bytes(path.stat().st_size))
 
@@ -35,16 +30,8 @@ def web_page(path: pathlib.Path) -> None:
     path.write_bytes(b"<html>404</html>")
 
 
-def text(path: pathlib.Path) -> None:
-    path.write_bytes(b"x" * 10240)
-
-
 def noise(path: pathlib.Path) -> None:
     path.write_bytes(b"\1\2\3\4" * 2560)
-
-
-def gzipped(path: pathlib.Path) -> None:
-    path.write_bytes(gzip.compress(path.read_bytes()))
 
 
 def replaced(path: pathlib.Path) -> None:

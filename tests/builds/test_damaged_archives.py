@@ -1,6 +1,5 @@
 """Damage in an archive is an error, unless it affects no requested image."""
 
-import os
 import random
 
 import pytest
@@ -19,11 +18,6 @@ LISTED_VALIDATION = archives.validation_name(1)
 def _archive(small_data, original):
     path = small_data.manual_dir / original.file_name
     return path, path.read_bytes()
-
-
-def _place(content, name):
-    (place,) = [place for place in faults.places(content) if place.name == name]
-    return place
 
 
 @BOTH
@@ -56,32 +50,6 @@ def test_a_cut_while_building(rule, small_data, original):
     rule.refuses(original.file_name)
 
 
-@pytest.mark.parametrize(
-    ("original", "name"),
-    [
-        (TRAINING, "n01443537.tar"),
-        (TRAINING, LISTED),
-        (VALIDATION, LISTED_VALIDATION),
-    ],
-)
-def test_flipped_bit_in_a_header(small_data, original, name):
-    read_rule = faults.ReadRule(small_data, original)
-    content = read_rule.content
-    start = _place(content, name).header
-    unnoticed = []
-    for i in range(faults.BLOCK):
-        flipped = bytes([content[start + i] ^ 1 << i % 8])
-        error = read_rule.outcome(faults.overwritten(content, start + i, flipped))
-        if error is None:
-            unnoticed.append(i)
-        else:
-            assert isinstance(error, ArchiveError)
-            assert "header" in error.problem or "is missing" in error.problem
-    # The checksum covers every byte but its own, of which the last has no meaning.
-    assert set(unnoticed) <= set(range(148, 156))
-    assert len(unnoticed) < 4
-
-
 @BOTH
 @pytest.mark.parametrize("fill", [bytes, random.Random(0).randbytes])
 def test_hole_anywhere(small_data, original, fill):
@@ -111,25 +79,15 @@ def _replace(small_data, name, change):
     small_data.write()
 
 
-_noise = random.Random(0).randbytes
-
-
 @WANTED
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
         (lambda data: bytes(len(data)), "contains only zeros"),
-        (lambda data: _noise(len(data)), "is of an unknown format"),
-        (lambda data: bytes(600) + data[600:], "is of an unknown format"),
-        (lambda data: data[:900] + bytes(len(data) - 900), "no end-of-image marker"),
-        (lambda data: b"", "is empty"),
-        (lambda data: b"<html>Not found</html>" * 99, "is a web page, not a JPEG"),
-        (lambda data: b"\xff\xd8\xff\xd9", "is a JPEG without image data"),
-        (lambda data: data[:100], "is a JPEG without image data"),
-        (lambda data: data[:-100], "is cut off"),
         # TensorFlow's decoder does not notice that this image is cut off.
         (lambda data: archives.jpeg(25)[:-1], "is cut off"),
     ],
+    ids=["zeros", "cut off"],
 )
 def test_a_requested_image_is_damaged(
     rule, small_data, original, name, change, problem
@@ -139,34 +97,19 @@ def test_a_requested_image_is_damaged(
     assert isinstance(error, ArchiveError)
 
 
-@pytest.mark.parametrize(
-    "name", ["n02077923_14822.JPEG", "n02105855_2933.JPEG"], ids=["cmyk", "png"]
-)
-@pytest.mark.parametrize(
-    "content",
-    [b"text", b"\xff\xd8\xff\xda\0\2\0\0\xff\xd9", b"\x89PNG\r\n\x1a\n"],
-)
-def test_damaged_image_that_is_to_be_converted(build, small_data, name, content):
-    wnid = name.partition("_")[0]
-    small_data.training[wnid] = [(name, content)]
+@pytest.mark.usefixtures("converted_here")
+def test_a_damaged_image_that_is_to_be_converted(rule, small_data):
+    name = "n02105855_2933.JPEG"
+    small_data.training["n02105855"] = [(name, b"\x89PNG\r\n\x1a\n")]
     small_data.write()
     small_data.subset_list.write_text(name)
-    with pytest.raises(ArchiveError, match=f"{TRAINING.file_name}: {name}"):
-        build()
+    rule.refuses(f"{TRAINING.file_name}: {name}", "cannot be converted")
 
 
-def test_unlisted_name_twice(rule, small_data):
-    again = (UNLISTED, archives.jpeg(77))
-    small_data.training["n01443537"].append(again)
-    small_data.write()
-    rule.builds()
-
-
-@pytest.mark.parametrize("content", [b"", b"text", bytes(3000), _noise(3000)])
-def test_damage_of_unlisted_images_only(rule, small_data, content):
+def test_damage_of_unlisted_images_only(rule, small_data):
     listed = set(small_data.listed)
     small_data.training = {
-        wnid: [(name, data if name in listed else content) for name, data in images]
+        wnid: [(name, data if name in listed else b"text") for name, data in images]
         for wnid, images in small_data.training.items()
     }
     small_data.write()
@@ -176,7 +119,7 @@ def test_damage_of_unlisted_images_only(rule, small_data, content):
 def test_damaged_header_of_an_unlisted_image(rule, small_data):
     # Then the offset of the next header is unknown.
     path, content = _archive(small_data, TRAINING)
-    place = _place(content, UNLISTED)
+    (place,) = [one for one in faults.places(content) if one.name == UNLISTED]
     path.write_bytes(faults.overwritten(content, place.header, b"\xff"))
     rule.refuses(TRAINING.file_name, f"no valid tar header at byte {place.header:,}")
 
@@ -185,9 +128,3 @@ def test_an_archive_changes_between_plan_and_write(small_data, error_of_change):
     path = small_data.manual_dir / VALIDATION.file_name
     error = error_of_change(lambda: path.write_bytes(path.read_bytes()))
     assert "was written to or replaced" in error.problem
-
-
-def test_an_archive_shrinks_between_plan_and_write(small_data, error_of_change):
-    path = small_data.manual_dir / VALIDATION.file_name
-    error = error_of_change(lambda: os.truncate(path, 512))
-    assert "had 20,480 bytes and now has 512" in error.problem

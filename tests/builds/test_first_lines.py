@@ -25,9 +25,7 @@ def test_the_lines_of_a_build(build, capsys, caplog):
     assert not capsys.readouterr().out
 
 
-def test_load_and_is_prepared_log_no_warning(
-    small_builder, small_data, tmp_path, caplog, capsys
-):
+def test_loading_logs_no_warning(small_builder, small_data, tmp_path, caplog, capsys):
     assert not Builder(config="1pct", data_dir=tmp_path / "data").is_prepared()
     config = tfds.download.DownloadConfig(manual_dir=small_data.manual_dir)
     tfds.load(

@@ -1,17 +1,24 @@
-"""An existing dataset is reused only if it was built from what is requested."""
+"""An existing dataset is reused only if it was built from what is requested.
+
+That of a published config has only the files of TFDS, so that counts identify it.
+"""
 
 from __future__ import annotations
 
 import json
 import pathlib
 import pickle
+from collections.abc import Iterator
+from unittest import mock
 
 import pytest
 import tensorflow_datasets as tfds
 
+import imagenet2012_subset
 from imagenet2012_subset import SubsetListError, WriteError
 from tests.builds.conftest import Web
 from tests.conftest import read_split
+from tests.shared import tfds_builder
 from tests.shared.final_place import contents, names_in
 
 _OVERWRITE = tfds.GenerateMode.REUSE_CACHE_IF_EXISTS
@@ -104,10 +111,8 @@ def test_different_options(build, final, first, second, problem):
     with pytest.raises(WriteError, match=problem) as raised:
         build(**second)
     assert raised.value.path == str(final)
-    build(**first)
     assert contents(final) == before
-    build(**second, download_mode=_OVERWRITE)
-    build(**second)
+    build(**first)
 
 
 def test_a_dataset_of_the_first_version_records_only_its_list(build, final, other_list):
@@ -122,7 +127,7 @@ def test_a_dataset_of_the_first_version_records_only_its_list(build, final, othe
         build(validation_images=4)
 
 
-def test_damaged_infos(build, small_data, final):
+def test_damaged_infos(build, final):
     first = build()
     (final / "dataset_info.json").write_text("{")
     for options in ({}, {"download_mode": _OVERWRITE}):
@@ -131,38 +136,19 @@ def test_damaged_infos(build, small_data, final):
     # A builder that was created before the damage can overwrite the dataset.
     with pytest.raises(WriteError, match=r"dataset_info.json: cannot be read"):
         first.download_and_prepare()
-    first.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(
-            manual_dir=small_data.manual_dir, download_mode=_OVERWRITE
-        )
-    )
+    build(first, download_mode=_OVERWRITE)
     assert len(read_split(first, "train")) == 6
 
 
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        ({}, None),
-        ({"file_format": "array_record"}, None),
-        ({"subset_list": "other"}, SubsetListError),
-        ({"max_examples_per_split": 2}, WriteError),
-        ({"ignore_duplicates": True, "num_shards": 2}, None),
-    ],
-)
 @pytest.mark.usefixtures("without_locks")
-def test_without_locks_another_build_is_faster(
-    build, once_built, other_list, final, options, error
-):
-    if "subset_list" in options:
-        options = {"subset_list": other_list}
+@pytest.mark.parametrize(
+    "options", [{"num_shards": 2}, {"file_format": "array_record"}]
+)
+def test_without_locks_another_build_is_faster(build, once_built, final, options):
     winners = []
     once_built(lambda: winners.append(build()))
-    if error:
-        with pytest.raises(error):
-            build(**options)
-    else:
-        loser = build(**options)
-        assert _shards(loser) == _shards(winners[0])
+    loser = build(**options)
+    assert _shards(loser) == _shards(winners[0])
     assert names_in(final.parent) == ["5.0.0"]
     assert len(_names(winners[0])) == 6
     if "file_format" in options:
@@ -177,12 +163,103 @@ def test_a_builder_created_before_the_dataset_existed(build, small_builder):
     assert read_split(early, "train") == read_split(built, "train")
 
 
-def test_a_pickled_builder_keeps_its_arguments(small_builder, small_data):
+def test_a_pickled_builder_keeps_its_arguments(build, small_builder):
     builder = small_builder(workers=3, file_format="array_record")
     other = pickle.loads(pickle.dumps(builder))
     assert other._workers == 3
-    config = tfds.download.DownloadConfig(manual_dir=small_data.manual_dir)
-    other.download_and_prepare(download_config=config)
+    build(other)
     assert list(other.data_path.glob("*array_record*"))
     assert not list(other.data_path.glob("*tfrecord*"))
     assert len(pickle.loads(pickle.dumps(other)).info.splits) == 2
+
+
+class _Published:
+    """Builds config `1pct`, cut down to the small data."""
+
+    def __init__(self, build, small_data, data_dir: pathlib.Path):
+        self._build = build
+        self._data = small_data
+        self.data_dir = data_dir
+        self.folder = data_dir / "imagenet2012_subset" / "1pct" / "5.0.0"
+
+    def builder(self) -> imagenet2012_subset.Builder:
+        return imagenet2012_subset.Builder(config="1pct", data_dir=self.data_dir)
+
+    def build(self, **options) -> imagenet2012_subset.Builder:
+        return self._build(self.builder(), **options)
+
+    def build_theirs(self) -> dict[str, bytes]:
+        data = self._data
+        tfds_builder.build("1pct", data.manual_dir, data.subset_list, self.data_dir)
+        return contents(self.folder)
+
+
+@pytest.fixture
+def published(build, small_data, tmp_path) -> Iterator[_Published]:
+    config = imagenet2012_subset.Builder.builder_configs["1pct"]
+    with (
+        mock.patch.multiple(config, training_images=6, validation_images=5),
+        mock.patch.object(
+            tfds.download.DownloadManager,
+            "download",
+            return_value=str(small_data.subset_list),
+        ),
+    ):
+        yield _Published(build, small_data, tmp_path / "data")
+
+
+def test_a_whole_dataset_of_tfds_is_taken(published):
+    before = published.build_theirs()
+    ours = published.build()
+    assert ours.is_prepared()
+    assert len(read_split(ours, "train")) == 6
+    assert contents(published.folder) == before
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_an_incomplete_dataset_of_tfds_is_refused(published, small_data, split):
+    if split == "train":
+        del small_data.training["n01443537"]
+    else:
+        small_data.validation.pop()
+    small_data.write()
+    before = published.build_theirs()
+    with pytest.raises(WriteError, match=f"has 4 {split} image") as raised:
+        published.build()
+    assert raised.value.path == str(published.folder)
+    assert f"check {published.folder}" in raised.value.remedy
+    assert "REUSE_CACHE_IF_EXISTS" in raised.value.remedy
+    assert not published.builder().is_prepared()
+    with pytest.raises(WriteError, match=f"has 4 {split} image"):
+        tfds.load("imagenet2012_subset/1pct", data_dir=published.data_dir)
+    assert contents(published.folder) == before
+
+
+def test_a_published_config_that_was_cut(published):
+    cut = published.build(max_examples_per_split=2)
+    assert cut.is_prepared()
+    assert len(read_split(published.build(max_examples_per_split=2), "train")) == 2
+    assert not published.builder().is_prepared()
+    with pytest.raises(WriteError, match="has 2 train images, but 6 are requested"):
+        published.build()
+    options = tfds.download.DownloadConfig(max_examples_per_split=2)
+    loaded = tfds.load(
+        "imagenet2012_subset/1pct",
+        split="train",
+        data_dir=published.data_dir,
+        download_and_prepare_kwargs={"download_config": options},
+    )
+    assert len(loaded) == 2
+
+
+def test_a_published_config_has_the_files_of_tfds_alone(published):
+    theirs = published.build_theirs()
+    info = json.loads(theirs["dataset_info.json"])
+    info.pop("releaseNotes")  # Of TFDS's own earlier versions.
+    default_config = published.folder.parents[1] / ".config" / "metadata.json"
+    default_config.unlink()
+    published.build(download_mode=_OVERWRITE)
+    ours = contents(published.folder)
+    assert ours.keys() == theirs.keys()
+    assert json.loads(ours["dataset_info.json"]).keys() == info.keys()
+    assert default_config.exists()

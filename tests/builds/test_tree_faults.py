@@ -13,7 +13,6 @@ LISTED, UNLISTED = "n01443537_7.JPEG", "n01443537_2.JPEG"
 VALIDATION = archives.validation_name(3)
 TRAINING_PATH = f"train/n01443537/{LISTED}"
 VALIDATION_PATH = f"val/{VALIDATION}"
-IMAGE = pytest.mark.parametrize("image", [TRAINING_PATH, VALIDATION_PATH])
 
 
 @pytest.fixture
@@ -23,7 +22,6 @@ def folder(rule, small_data):
     shutil.rmtree(folder)
     forms.training_tree("train")(small_data, folder)
     forms.validation_flat("val")(small_data, folder)
-    rule.builds()
     return folder
 
 
@@ -40,14 +38,6 @@ def test_links_to_images_are_followed(rule, folder, tmp_path):
         path.rename(tmp_path / str(number))
         path.symlink_to(tmp_path / str(number))
     rule.builds()
-
-
-def _lose_a_synset(folder):
-    shutil.rmtree(folder / "train" / "n01440764")
-
-
-def _put_into_another_synset(folder):
-    (folder / TRAINING_PATH).rename(folder / "train" / "n01440764" / LISTED)
 
 
 def _copy(source, target):
@@ -87,19 +77,7 @@ def _link(path, target):
                 "Extract ILSVRC2012_img_val.tar again",
             ],
         ),
-        (
-            _lose_a_synset,
-            ["train: is missing 2 of 6 images (n01440764_30.JPEG, n01440764_7.JPEG)"],
-        ),
         (_empty_split, ["train: is missing 6 of 6 images", "it has 0 images"]),
-        (
-            _put_into_another_synset,
-            [f"train/n01440764/{LISTED}: is in the folder of", "belongs to n01443537"],
-        ),
-        (
-            _copy(VALIDATION_PATH, f"val/{archives.validation_name(6)}"),
-            ["val: has 1 validation image outside 1 to 5"],
-        ),
         (
             _copy(VALIDATION_PATH, f"val/{forms.appended(VALIDATION)}"),
             ["val: contains 1 image more than once"],
@@ -112,8 +90,6 @@ def _link(path, target):
         (_link("train/n01443537", "."), ["train/n01443537: is a link to the folder"]),
         (_link("train/n01443537", "gone"), ["train/n01443537: is a broken link"]),
         (_link("val/n01440764", "."), ["val/n01440764: is a link to the folder"]),
-        (_link("val/n01440764", "../val"), ["val/n01440764: is a link to the folder"]),
-        (_link("val/n01440764", ".."), ["val/n01440764: is a link to the folder"]),
     ],
 )
 def test_a_wrong_tree(rule, folder, fault, words):
@@ -121,10 +97,9 @@ def test_a_wrong_tree(rule, folder, fault, words):
     assert isinstance(rule.refuses(str(folder), *words), ArchiveError)
 
 
-@pytest.mark.parametrize("split", ["train", "val"])
-@pytest.mark.parametrize("target", ["itself", "gone"])
+@pytest.mark.parametrize(("split", "target"), [("train", "train"), ("val", "gone")])
 def test_a_split_is_a_broken_link(rule, folder, split, target):
-    _link(split, folder / (split if target == "itself" else "gone"))(folder)
+    _link(split, target)(folder)
     error = rule.refuses(f"{folder / split}: cannot be looked up")
     assert isinstance(error, ManualDirError)
 
@@ -148,7 +123,6 @@ def test_ignored_duplicates(rule, folder):
     rule.builds(ignore_duplicates=True)
 
 
-@IMAGE
 @pytest.mark.parametrize(
     ("fault", "problem"),
     [
@@ -163,42 +137,20 @@ def test_ignored_duplicates(rule, folder):
         (file_faults.web_page, "is a web page, not a JPEG"),
     ],
 )
-def test_something_else_in_the_place_of_an_image(rule, folder, image, fault, problem):
-    fault(folder / image)
-    rule.refuses(f"{folder / image}: ", problem)
+def test_something_else_in_the_place_of_an_image(rule, folder, fault, problem):
+    fault(folder / TRAINING_PATH)
+    rule.refuses(f"{folder / TRAINING_PATH}: ", problem)
 
 
-@IMAGE
 @pytest.mark.parametrize(
-    "fault",
-    [
-        file_faults.deleted,
-        file_faults.shorter,
-        file_faults.longer,
-        file_faults.rewritten,
-        file_faults.replaced,
-        file_faults.fifo,
-        file_faults.directory,
-        file_faults.link_to_itself,
-    ],
+    "fault", [file_faults.deleted, file_faults.rewritten, file_faults.replaced]
 )
-def test_an_image_changes_between_plan_and_write(folder, error_of_change, image, fault):
-    error = error_of_change(lambda: fault(folder / image))
-    assert error.path == str(folder / image)
+def test_an_image_changes_between_plan_and_write(folder, error_of_change, fault):
+    error = error_of_change(lambda: fault(folder / VALIDATION_PATH))
+    assert error.path == str(folder / VALIDATION_PATH)
 
 
 @pytest.mark.parametrize("closed", [TRAINING_PATH, VALIDATION_PATH, "train", "val"])
 @pytest.mark.parametrize("mode", [0, 0o111])
 def test_no_permission(folder, error_without_permission, closed, mode):
     error_without_permission(folder / closed, mode)
-
-
-def test_a_tree_beside_another_one_that_is_whole(rule, folder, small_data):
-    (folder / TRAINING_PATH).unlink()
-    forms.training_tree("data/train")(small_data, folder)
-    rule.refuses(
-        f"{folder / 'train'}: is missing 1 of 6 images",
-        f"move {folder / 'train'} away, to use the images in {folder / 'data/train'}",
-    )
-    shutil.rmtree(folder / "train")
-    rule.builds()
