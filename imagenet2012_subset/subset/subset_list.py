@@ -106,6 +106,7 @@ def _download(
             if problem := difference(by_hand, published):
                 raise _not_as_published(by_hand, problem, url)
             return by_hand
+        by_hand = None
         dl_manager = without_manual_dir(dl_manager)
     try:
         if url.startswith(("http://", "https://")):

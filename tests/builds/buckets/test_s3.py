@@ -145,8 +145,6 @@ def test_a_published_list_in_the_bucket(build, manual_dir, small_data, monkeypat
     assert builder.info.splits["train"].num_examples == len(small_data.listed)
 
 
-# The command takes half a minute: one server is enough.
-@pytest.mark.parametrize("s3", ["moto"], indirect=True)
 def test_tfds_build_takes_a_bucket(build, manual_dir, small_data, tmp_path):
     local = build(data_dir=tmp_path / "local")
     dataset = tfds_build(small_data, tmp_path / "tfds", manual_dir=manual_dir)
