@@ -13,9 +13,7 @@ from tests.shared.final_place import names_in
 
 # Stops to read after some images, until a file exists.
 _BUILD_AND_WAIT = """
-import itertools, os, signal, time
-# A background job of a shell ignores interrupts, and its children inherit that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
+import itertools, os, time
 signal.alarm(300)  # Ends the build if a failed test leaves it waiting.
 from imagenet2012_subset.storage.files import Files
 num_images, go_on = arguments

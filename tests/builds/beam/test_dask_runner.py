@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.builds.conftest import start_program
+from tests.builds.conftest import ROOT, start_program
 from tests.shared import watched_builder
 from tests.shared.final_place import contents
 
@@ -21,33 +21,55 @@ distributed = pytest.importorskip("distributed", reason="dask is not installed")
 RUNNER = "apache_beam.runners.dask.dask_runner.DaskRunner"
 
 
-@pytest.fixture
-def go_on(tmp_path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """The file for which each worker waits when it has begun a shard."""
-    path = tmp_path / "go_on"
-    monkeypatch.setenv(watched_builder.GO_ON, str(path))
-    return path
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Iterator[pathlib.Path]:
+    """A folder for `watched_builder`, which the workers of all tests know."""
+    folder = tmp_path_factory.mktemp("dask")
+    (folder / "watched").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(watched_builder.FOLDER, str(folder / "watched"))
+        patch.setenv(watched_builder.GO_ON, str(folder / "go_on"))
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        yield folder
 
 
-@pytest.fixture
-def flags(go_on) -> Iterator[list[str]]:
-    """The options of a pipeline on a cluster of two workers."""
+@pytest.fixture(scope="module")
+def cluster(folder) -> Iterator[distributed.LocalCluster]:
+    """Two workers, which take long to start."""
     with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
         host="127.0.0.1",
         dashboard_address=None,
         silence_logs=50,
-    ) as local:
-        # By default one worker gets all shards of a small dataset.
-        yield [
-            f"--dask_client_address={local.scheduler_address}",
-            "--dask_npartitions=10",
-        ]
-        go_on.touch()
-        # Beam's runner leaves its client open.
-        for client in list(distributed.client._global_clients.values()):
-            client.close(timeout=1)
+    ) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def go_on(folder, monkeypatch) -> Iterator[pathlib.Path]:
+    """The file for which each worker waits when it has begun a shard."""
+    monkeypatch.setenv(watched_builder.FOLDER, str(folder / "watched"))
+    for path in (folder / "watched").iterdir():
+        path.unlink()
+    path = folder / "go_on"
+    path.unlink(missing_ok=True)
+    yield path
+    path.touch()
+
+
+@pytest.fixture
+def flags(cluster, go_on) -> Iterator[list[str]]:
+    """The options of a pipeline on the cluster."""
+    # By default one worker gets all shards of a small dataset.
+    yield [
+        f"--dask_client_address={cluster.scheduler_address}",
+        "--dask_npartitions=10",
+    ]
+    go_on.touch()
+    # Beam's runner leaves its client open.
+    for client in list(distributed.client._global_clients.values()):
+        client.close(timeout=1)
 
 
 def _begun_by(num_processes: int) -> list[int]:
