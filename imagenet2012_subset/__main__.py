@@ -107,6 +107,13 @@ def _parser() -> argparse.ArgumentParser:
         help="where you build datasets: the index of an archive is saved there, so "
         "that the next build does not read its headers again",
     )
+    check.add_argument(
+        "--validation_images",
+        type=_number_of_images,
+        metavar="N",
+        help="how many validation images there should be; by default as many as a "
+        "dataset records, or all",
+    )
     archives = check.add_argument_group("for a manual directory")
     archives.add_argument(
         "--sha256",
@@ -116,13 +123,6 @@ def _parser() -> argparse.ArgumentParser:
     dataset = check.add_argument_group("for a prepared dataset")
     dataset.add_argument(
         "--manual_dir", help="compare the images with those in this directory"
-    )
-    dataset.add_argument(
-        "--validation_images",
-        type=_number_of_images,
-        metavar="N",
-        help="how many validation images it should contain; by default as many as the "
-        "dataset records, or all",
     )
     page = commands.add_parser(
         "page",

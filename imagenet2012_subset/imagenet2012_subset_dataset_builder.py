@@ -30,7 +30,7 @@ from imagenet2012_subset.prepared.provenance import ensure_requested, metadata_o
 from imagenet2012_subset.registration import register
 from imagenet2012_subset.sources.discovery import Sources, find_sources, manual_dir_of
 from imagenet2012_subset.sources.images import Images
-from imagenet2012_subset.sources.index_cache import folder_in
+from imagenet2012_subset.sources.index_cache import index_folder_in
 from imagenet2012_subset.storage.paths import is_local, supported
 from imagenet2012_subset.subset.config import SubsetConfig
 from imagenet2012_subset.subset.select import select_training, select_validation
@@ -47,8 +47,8 @@ from imagenet2012_subset.version import __version__
 from imagenet2012_subset.write.beam import write_splits_on_beam
 from imagenet2012_subset.write.local import num_workers, stage_splits, write_splits
 from imagenet2012_subset.write.prepare import (
-    ensure_data_dir,
     ensure_folder,
+    ensure_supported_data_dir,
     is_prepared,
     prepare,
 )
@@ -117,7 +117,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
             read.
         """
         self._workers = num_workers(workers)
-        self._has_own_workers = workers is not None
+        self._workers_given = workers is not None
         self._options = tfds.download.DownloadConfig()
         self._num_shards: Mapping[str, int] = {}
         super().__init__(**kwargs)
@@ -163,7 +163,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         data_dir = self._final_path.parents[2]
         return find_sources(
             manual_dir_of(dl_manager, data_dir),
-            index_folder=folder_in(dl_manager.download_dir),
+            index_folder=index_folder_in(dl_manager.download_dir),
             on_choice=say,
             data_dir=data_dir,
         )
@@ -197,9 +197,12 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         dl_manager: tfds.download.DownloadManager,
         download_config: tfds.download.DownloadConfig,
     ) -> list[tfds.core.SplitInfo]:
-        """Finds, selects, plans and writes images without shuffling on disk."""
+        """Finds, selects, plans and writes images without shuffling on disk.
+
+        The base class would write the examples of `_split_generators`.
+        """
         on_beam = bool(download_config.beam_runner or download_config.beam_options)
-        if on_beam and self._has_own_workers:
+        if on_beam and self._workers_given:
             raise ValueError(
                 "workers is for builds without Beam: use an option of the runner, such "
                 "as direct_num_workers"
@@ -283,8 +286,9 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
           WriteError: if the dataset cannot be written, there is not enough space, or
             something else exists in its place.
         """
-        of_tfds = tfds.core.DatasetBuilder.download_and_prepare
-        if self._is_staged or is_replaced(of_tfds):
+        method_of_tfds = tfds.core.DatasetBuilder.download_and_prepare
+        # `tfds.testing.mock_data` replaces the method.
+        if self._is_staged or is_replaced(method_of_tfds):
             super().download_and_prepare(
                 download_dir=download_dir,
                 download_config=download_config,
@@ -336,7 +340,9 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
     def _staged_in(
         self, data_dir: epath.Path, num_shards: Mapping[str, int]
     ) -> Builder:
-        """Returns this builder with a staging directory as its `data_dir`.
+        """Returns a copy of this builder that writes to a staging directory.
+
+        Both share one `info`.
 
         Args:
           data_dir: the staging directory.
@@ -414,7 +420,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
     def _build_data_dir(self, given_data_dir: str | None) -> tuple[str, str]:
         """Checks the existing dataset before TFDS reads it."""
         data_dir, folder = super()._build_data_dir(given_data_dir)
-        ensure_data_dir(data_dir)
+        ensure_supported_data_dir(data_dir)
         if is_dataset(epath.Path(folder)):
             open_dataset(epath.Path(folder))
         return data_dir, folder

@@ -59,13 +59,13 @@ __all__ = [
     "ShardedFileTemplate",
     "Size",
     "UrlInfo",
-    "asked_manual_dir",
     "dataset_info_pb2",
     "download",
     "get_shard_boundaries",
     "index_file_path",
     "is_replaced",
     "registered",
+    "requested_manual_dir",
     "save_default_config_name",
     "tqdm",
     "tree",
@@ -76,9 +76,9 @@ __all__ = [
 ]
 
 
-def asked_manual_dir(dl_manager: DownloadManager) -> epath.Path | None:
+def requested_manual_dir(dl_manager: DownloadManager) -> epath.Path | None:
     """Returns the manual directory, whether it exists or not."""
-    # TFDS's `DatasetBuilderTestCase` replaces this property of the class by a path.
+    # TFDS's `DatasetBuilderTestCase` replaces this property with a path.
     replaced = type(dl_manager).manual_dir
     return replaced if isinstance(replaced, epath.Path) else dl_manager._manual_dir
 

@@ -22,7 +22,7 @@ from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION, Original
 from imagenet2012_subset.imagenet2012_subset_dataset_builder import Builder
 from imagenet2012_subset.prepared.dataset import DATASET, INFO_FILE
 from imagenet2012_subset.sources.discovery import Choice, choose_source
-from imagenet2012_subset.sources.index_cache import folder_in
+from imagenet2012_subset.sources.index_cache import index_folder_in
 from imagenet2012_subset.sources.source import Source, decoded
 from imagenet2012_subset.storage.paths import absolute, irregular
 from imagenet2012_subset.subset.config import SubsetConfig
@@ -32,7 +32,7 @@ from imagenet2012_subset.tfds_internals import UrlInfo
 
 _NUM_TRAINING_IMAGES = TRAINING.num_images
 _WHAT_TO_GIVE = (
-    "Give a manual directory, a dataset (the directory with dataset_info.json) or a "
+    "Pass a manual directory, a dataset (the directory with dataset_info.json) or a "
     "data_dir"
 )
 _VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
@@ -62,7 +62,7 @@ def check_folder(
       manual_dir: for a dataset: the images to compare it with.
       subset_list: the list that a dataset was built from, or whose images a manual
         directory must contain.
-      validation_images: for a dataset: how many it should have.
+      validation_images: how many there should be.
       sha256: for a manual directory: whether to read the archives in full.
       decode: whether to decode every image strictly.
 
@@ -100,6 +100,7 @@ def check_folder(
         folder,
         listed,
         index_folder=_index_folder(folder, data_dir),
+        num_validation=validation_images or VALIDATION.num_images,
         sha256=sha256,
         decode=decode,
     )
@@ -143,7 +144,7 @@ def _index_folder(folder: epath.Path, data_dir: epath.Path | None) -> epath.Path
     if downloads is None and len(above) == 3 and above[1].name == DATASET:
         beside = above[2] / "downloads"
         downloads = beside if beside.is_dir() else None
-    return folder_in(downloads) if downloads else None
+    return index_folder_in(downloads) if downloads else None
 
 
 def _check_manual_dir(
@@ -151,6 +152,7 @@ def _check_manual_dir(
     listed: Sequence[str] | None,
     *,
     index_folder: epath.Path | None,
+    num_validation: int,
     sha256: bool,
     decode: bool,
 ) -> Report:
@@ -161,13 +163,13 @@ def _check_manual_dir(
     """
     report = Report(str(manual_dir))
     sources: dict[Original, Source] = {}
-    for original, check in (
-        (TRAINING, _check_training),
-        (VALIDATION, _check_validation),
-    ):
+    for original in (TRAINING, VALIDATION):
         try:
             choice = choose_source(manual_dir, original, index_folder)
-            check(report, choice)
+            if original == TRAINING:
+                _check_training(report, choice)
+            else:
+                _check_validation(report, choice, num_validation)
             sources[original] = choice.source
         except DatasetError as error:
             report.add_error(_subject(manual_dir, epath.Path(error.path)), error)
@@ -234,9 +236,8 @@ def _check_training(report: Report, choice: Choice) -> None:
     report.add(complete, source.path.name, message, **facts)
 
 
-def _check_validation(report: Report, choice: Choice) -> None:
+def _check_validation(report: Report, choice: Choice, number: int) -> None:
     source = choice.source
-    number = source.original.num_images
     problem = None
     message = f"images 1 to {number:,}, each once{_form(choice)}"
     try:
@@ -262,7 +263,7 @@ def _form(choice: Choice) -> str:
 
 
 def _instead(source: Source, message: str) -> str:
-    """Returns what exists instead of missing images, unless the message names it."""
+    """Describes the other files found, except those the message already names."""
     listing = source.listing()
     text = "".join(f"; {one}" for one in listing.remarks if one not in message)
     if listing.num_others and listing.others[0] not in message:
@@ -279,7 +280,7 @@ def _check_published_list(
     training: Source | None,
 ) -> None:
     if what := irregular(path):
-        report.add(False, path.name, f"is {what}, not a file. Replace it by the list")
+        report.add(False, path.name, f"is {what}, not a file. Replace it with the list")
         return
     try:
         problem = difference(path, published)
@@ -309,7 +310,7 @@ def _check_list(
     except DatasetError as error:
         instead = _instead(training, error.problem)
         message = f"{description}, but {error.path} {error.problem}{instead}"
-        report.add(False, subject, message)
+        report.add(False, subject, f"{message}. {error.remedy}")
     else:
         report.add(True, subject, f"{description}, all of which exist")
 

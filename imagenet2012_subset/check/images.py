@@ -63,7 +63,7 @@ def check_images(
         converted = source.stores_converted
         for name, problem in strict_defects(images, stores_converted=converted):
             num_damaged += 1
-            remedy = "Replace them by the images of the original archive"
+            remedy = "Replace them with the images of the original archive"
             report.add_problem(subject, "damaged images", f"{name} {problem}", remedy)
     except DatasetError as error:
         message = f"{error.path} {error.problem}. {error.remedy}"

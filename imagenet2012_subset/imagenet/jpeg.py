@@ -32,7 +32,7 @@ START_OF_SCAN = 0xDA
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 # The JPEG of each image that was converted, or why it cannot be converted. A build
-# needs each one three times, and ImageNet has 23 of them.
+# needs each one while planning and again while writing, and ImageNet has 23 of them.
 _converted: dict[tuple[str, bytes], bytes | str] = {}
 
 

@@ -188,7 +188,7 @@ def is_wnid(name: str) -> bool:
 
 
 def mismatched_wnid(name: str, claimed: str) -> str | None:
-    """Returns an image's class if it differs from `claimed`, a folder or suffix.
+    """Returns an image's class if it differs from that of its folder or suffix.
 
     None if they agree, or if the image has no known class.
     """

@@ -145,7 +145,7 @@ class PreparedDataset:
 
 
 def is_dataset(folder: epath.Path) -> bool:
-    """Returns whether a directory contains a prepared dataset, of any content."""
+    """Returns whether a directory contains a prepared dataset, without reading it."""
     return (folder / INFO_FILE).exists()
 
 
@@ -278,7 +278,7 @@ def damaged(path: epath.Path, problem: str) -> WriteError:
     folder = path.parent if path.suffix in (".json", ".txt") else path
     return WriteError(
         path,
-        f"cannot be read, it is damaged ({problem})",
+        f"is damaged and cannot be read ({problem})",
         f"Restore it from a copy, or move {folder} away or delete it and build again",
     )
 

@@ -21,7 +21,7 @@ from imagenet2012_subset.subset.subset_list import (
     read_subset_list,
 )
 
-# Keys of `metadata.json`. Datasets of the first version have only the first one.
+# Keys of `metadata.json`. Datasets of version 1.0.0 have only the first one.
 _FINGERPRINT = "training_names_sha256"
 _NUM_NAMES = "training_names"
 _URL = "subset_list_url"
@@ -42,8 +42,9 @@ class Provenance:
       subset_list: the list's URL or path; a dataset only records a URL.
       validation_images: how many the config requires; None if it is not recorded.
       max_examples: the limit `max_examples_per_split`; None if there was none.
-      ignore_duplicates: whether the images could contain a name more than once.
-      nondeterministic_order: whether the examples are in the order of the images.
+      ignore_duplicates: whether the build used this option.
+      nondeterministic_order: whether the examples are in source order, and not in the
+        order of TFDS's hashes.
     """
 
     num_examples: Mapping[str, int]

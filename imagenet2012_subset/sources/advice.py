@@ -135,7 +135,7 @@ def _why_compressed(
 
 
 def _decompressed(files: Files, found: FileType) -> bytes:
-    """Returns the first block of what was compressed, or zeros."""
+    """Returns the first 512 decompressed bytes, or zeros if there are none."""
     _, decompressor = _COMPRESSED[found]
     data = files.read(0, 0, min(_COMPRESSED_BYTES, files.size(0)))
     start = b""

@@ -41,9 +41,14 @@ from imagenet2012_subset.storage.paths import (
     is_local,
     status,
 )
-from imagenet2012_subset.tfds_internals import asked_manual_dir
+from imagenet2012_subset.tfds_internals import requested_manual_dir
 
-_HOW_TO_GET = "; ".join(one.how_to_get for one in (TRAINING, VALIDATION))
+_HOW_TO_GIVE = (
+    "Pass the directory that contains ImageNet: DownloadConfig(manual_dir=...), or "
+    "--manual_dir of `tfds build`. To get ImageNet, register on "
+    "https://image-net.org/download-images and download "
+    f"{TRAINING.file_name} and {VALIDATION.file_name} (ILSVRC 2012)"
+)
 
 # Where images may be in manual_dir: at the top, where Kaggle's challenge extracts them,
 # or in a folder with an obvious name.
@@ -147,8 +152,7 @@ def find_sources(
       ManualDirError: if a split is missing, or something else has its name.
       ArchiveError: if an archive cannot be opened.
     """
-    # To look into a `data_dir` in a bucket needs access by obstore, which a build from
-    # local images must not need.
+    # A build from local images must not need obstore, which looks into buckets.
     if data_dir and (not is_local(data_dir) or prepared_versions(data_dir)):
         each = (_find(manual_dir, one) for one in (TRAINING, VALIDATION))
         has_images = any(found.has_images for found in itertools.chain(*each))
@@ -211,11 +215,11 @@ def manual_dir_of(
     Raises:
       ManualDirError: if it does not exist, is empty or cannot be listed.
     """
-    path = asked_manual_dir(dl_manager)
+    path = requested_manual_dir(dl_manager)
     if data_dir and _is_empty(path) and prepared_versions(data_dir):
         return data_dir
     if path is None:
-        raise ManualDirError("manual_dir", "is not given", _HOW_TO_GET)
+        raise ManualDirError("manual_dir", "is not given", _HOW_TO_GIVE)
     if not is_local(path):  # Archives in a bucket are looked up by name.
         return path
     _check_folder(path)
@@ -225,10 +229,10 @@ def manual_dir_of(
         raise ManualDirError(
             error.filename or path,
             f"cannot be listed ({error.strerror or error})",
-            "Give a directory that is readable for the user who builds the dataset",
+            "Make the directory readable for the user who builds the dataset",
         ) from error
     except AssertionError as error:
-        raise ManualDirError(path, "is empty", _HOW_TO_GET) from error
+        raise ManualDirError(path, "is empty", _HOW_TO_GIVE) from error
 
 
 def _is_empty(folder: epath.Path | None) -> bool:
@@ -441,12 +445,12 @@ def _check_folder(manual_dir: epath.Path) -> None:
             problem = "does not exist"
         else:
             problem = f"cannot be looked up ({error.strerror or error})"
-        raise ManualDirError(manual_dir, problem, _HOW_TO_GET) from error
+        raise ManualDirError(manual_dir, problem, _HOW_TO_GIVE) from error
     if what != "a directory":
         raise ManualDirError(
             manual_dir,
             f"is {what or 'a file'}, not a directory",
-            f"Give the directory that contains the archives: {manual_dir.parent}",
+            f"Pass the directory that contains the archives: {manual_dir.parent}",
         )
 
 
@@ -515,7 +519,7 @@ def _advice_of_folder(folder: epath.Path, original: Original) -> Advice | None:
 def _advice_as_manual_dir(folder: epath.Path, original: Original) -> Advice | None:
     for found in _find(folder, original):
         if found.has_images:
-            return Advice(f"has {found.what}", f"Give {folder} as manual_dir")
+            return Advice(f"has {found.what}", f"Pass {folder} as manual_dir")
     return None
 
 

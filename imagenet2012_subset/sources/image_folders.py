@@ -153,7 +153,7 @@ class ImageFolders(Source):
             sizes=[status.size for status in found_statuses],
             seals=[status.changed_ns for status in found_statuses],
         )
-        _warn_of_other_sizes(self.path, self.original, entries)
+        _warn_if_resized(self.path, self.original, entries)
         return entries
 
     def _listed_of(self, wanted: set[str]) -> list[tuple[str, Layout]]:
@@ -276,7 +276,7 @@ def _list(folders: Sequence[str]) -> list[Folder]:
         raise cannot_list(folders[0], error) from error
 
 
-def _warn_of_other_sizes(path: epath.Path, original: Original, found: Entries) -> None:
+def _warn_if_resized(path: epath.Path, original: Original, found: Entries) -> None:
     """Warns of images that seem to have been resized or encoded again.
 
     Nothing distinguishes such an image from an original. But the average size of many

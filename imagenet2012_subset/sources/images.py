@@ -77,7 +77,7 @@ class Images:
     def stored_sizes(self) -> list[int]:
         """Returns the length in bytes of what the dataset stores of each image.
 
-        Reads only the two dozen images that are converted.
+        Reads only the images that are converted, at most 23.
         """
         sizes: list[int] = self.entries.sizes.tolist()
         if not self.source.stores_converted:

@@ -64,15 +64,15 @@ class IndexedSource(Source):
         return self.index.entries.named(names)
 
     def _progress(self, what: str) -> Any:
-        """Returns a progress bar of the bytes of all files."""
+        """Returns a progress bar over the bytes of all files."""
         total = int(self.table.sizes.sum())
         return progress_bar(
             total=total, desc=what, unit="B", unit_scale=True, leave=False
         )
 
 
-def folder_in(download_dir: epath.Path) -> epath.Path:
-    """Returns the folder below which indices are saved."""
+def index_folder_in(download_dir: epath.Path) -> epath.Path:
+    """Returns the folder in which indices are saved."""
     return download_dir / "imagenet2012_subset"
 
 

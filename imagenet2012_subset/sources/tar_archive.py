@@ -69,7 +69,7 @@ _WRONG_INDEX = (
     "so the saved index is wrong: delete {index}, then build again"
 )
 
-# The CRC-32 of a header and the name that goes with it, from the name and the header's.
+# `seal(name, header_crc)` is the CRC-32 of the header with the name after it.
 seal = zlib.crc32
 
 
@@ -173,7 +173,7 @@ class TarArchive(IndexedSource):
         found = list(entries)
         for entry in found:
             if entry.offset < BLOCK:
-                raise self._is_another(entry)
+                raise self._changed_error(entry)
         ranges = [
             Range(entry.file, entry.offset - BLOCK, BLOCK + entry.size)
             for entry in found
@@ -196,9 +196,9 @@ class TarArchive(IndexedSource):
             for member in _members_at(files, entry)
         ):
             return
-        raise self._is_another(entry)
+        raise self._changed_error(entry)
 
-    def _is_another(self, entry: Entry) -> ArchiveError:
+    def _changed_error(self, entry: Entry) -> ArchiveError:
         what = f"{entry.name} at byte {entry.offset:,}"
         if self._index_folder:
             index = index_path(self._index_folder, self.path)

@@ -38,7 +38,7 @@ _AHEAD = 64
 _STRETCH = 8 << 20
 _STRETCHES_AT_A_TIME = 32
 
-# The store retries failed requests. A request may be slow, but must not stall.
+# obstore retries failed requests. A request may be slow, but must not stall.
 _RETRIES: Any = {
     "max_retries": 8,
     "backoff": {"max_backoff": datetime.timedelta(seconds=5)},
@@ -145,15 +145,15 @@ class ObjectFiles(Files):
             result = obstore.get(store, name, options=options)
             found = Status(self.size(file), int(self.table.changed_ns[file]))
             if _status(result.meta) != found:
-                raise _is_another(path)
+                raise _changed_error(path)
             data = memoryview(result.bytes())
         except ArchiveError:
             raise
         except (FileNotFoundError, obstore.exceptions.PreconditionError) as error:
-            raise _is_another(path) from error
+            raise _changed_error(path) from error
         except Exception as error:
             if _NOT_SATISFIABLE in str(error):  # The object was longer before.
-                raise _is_another(path) from error
+                raise _changed_error(path) from error
             problem = f"cannot be read at byte {offset:,}"
             raise _failure(path, problem, error) from error
         if len(data) < size:
@@ -165,7 +165,7 @@ class ObjectFiles(Files):
 
 
 class _FrontToBack(Files):
-    """Serves small reads from large ranges that are fetched ahead; for one thread.
+    """Serves small reads from large prefetched ranges; for one thread.
 
     Reads may jump: back by one range, or ahead, past ranges that are not needed.
     """
@@ -196,7 +196,7 @@ class _FrontToBack(Files):
         return data
 
     def _go_to(self, file: int, number: int) -> None:
-        """Returns a stretch; requests those after it, and drops those far away."""
+        """Makes a stretch the current one, requests the next, drops distant ones."""
         size = self.size(file)
         end = min(number + _STRETCHES_AT_A_TIME, -(-size // _STRETCH))
         near = [(file, n) for n in range(number, end)]
@@ -270,7 +270,7 @@ def _status(meta: Mapping[str, Any]) -> Status:
     return Status(meta["size"], int.from_bytes(digest[:8], "big") >> 1)
 
 
-def _is_another(path: str) -> ArchiveError:
+def _changed_error(path: str) -> ArchiveError:
     return ArchiveError(
         path,
         "was replaced or deleted while it was being read",

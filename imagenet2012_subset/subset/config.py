@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 
 from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
 
-_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*")
+_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*", re.ASCII)
 
 
 @dataclasses.dataclass(eq=False)
@@ -44,8 +44,8 @@ class SubsetConfig(tfds.core.BuilderConfig):
             raise _wrong_type("name", self.name, "a string")
         if not _NAME.fullmatch(self.name):
             raise ValueError(
-                f"SubsetConfig's name becomes a folder: {self.name!r} should be "
-                "letters, digits, '_', '.' and '-'"
+                f"SubsetConfig's name becomes a directory: {self.name!r} must start "
+                "with a letter or digit and contain only those, '_', '.' and '-'"
             )
         try:
             self.subset_list = os.fspath(self.subset_list)

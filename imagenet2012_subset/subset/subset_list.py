@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import urllib.request
 from collections.abc import Iterable, Mapping
 
 import requests
@@ -19,8 +20,8 @@ from imagenet2012_subset.tfds_internals import (
     DownloadError,
     NonMatchingChecksumError,
     UrlInfo,
-    asked_manual_dir,
     download,
+    requested_manual_dir,
     without_manual_dir,
 )
 
@@ -47,6 +48,10 @@ def download_list(url: str) -> bytes:
     Raises:
       OSError: if it is unavailable or cut off; without internet, within seconds.
     """
+    if url.startswith("ftp://"):
+        with urllib.request.urlopen(url, timeout=_TIMEOUTS[1]) as file:
+            content: bytes = file.read()
+            return content
     uncompressed = {"Accept-Encoding": "identity"}  # As Content-Length counts.
     with requests.get(url, timeout=_TIMEOUTS, headers=uncompressed) as response:
         response.raise_for_status()
@@ -88,7 +93,7 @@ def fetch_subset_list(
             path,
             f"has {len(listed):,} names, but config {config.name!r} has "
             f"{config.training_images:,}",
-            "Use the list of that config, or your own SubsetConfig",
+            "Correct training_images, or use the list that belongs to this config",
         )
     return listed
 
@@ -97,9 +102,11 @@ def _download(
     url: str, dl_manager: tfds.download.DownloadManager, published: UrlInfo | None
 ) -> os.PathLike[str]:
     by_hand = None
-    folder = asked_manual_dir(dl_manager)
+    without_internet = "Without internet, pass a local path as subset_list"
+    folder = requested_manual_dir(dl_manager)
     if folder and published and published.filename:
         by_hand = folder / published.filename
+        without_internet += f", or put the list in {by_hand}"
     if by_hand and published and not is_local(by_hand):
         # TFDS cannot find files in a bucket.
         if exists(os.fspath(by_hand)):
@@ -109,20 +116,13 @@ def _download(
         by_hand = None
         dl_manager = without_manual_dir(dl_manager)
     try:
-        if url.startswith(("http://", "https://")):
-            return download(dl_manager, url, download_list)
-        path: os.PathLike[str] = dl_manager.download(url)
-        return path
+        return download(dl_manager, url, download_list)
     # The errors of `requests` derive from OSError.
     except (OSError, DownloadError) as error:
         if by_hand and by_hand.exists() and isinstance(error, OSError):
             raise _unreadable(by_hand, error) from error
-        raise SubsetListError(
-            url,
-            f"cannot be downloaded ({error})",
-            "Without internet, put the file into manual_dir, under the name that "
-            "checksums.tsv gives it, or pass a local path as subset_list",
-        ) from error
+        problem = f"cannot be downloaded ({error})"
+        raise SubsetListError(url, problem, without_internet) from error
     except NonMatchingChecksumError as error:
         if by_hand and published and by_hand.exists():
             problem = difference(by_hand, published) or "changed during the build"
@@ -130,8 +130,8 @@ def _download(
         raise SubsetListError(
             url,
             "was downloaded, but is not the published list: its sha256 differs",
-            "Check whether a log-in page or a proxy answered instead, or put the file "
-            "into manual_dir, under the name that checksums.tsv gives it",
+            "Check whether a log-in page or a proxy answered instead. "
+            f"{without_internet}",
         ) from error
 
 
@@ -175,7 +175,8 @@ def _sha256(data: bytes) -> str:
 
 def _unreadable(path: os.PathLike[str] | str, error: OSError) -> SubsetListError:
     reason = error.strerror or str(error)
-    return SubsetListError(path, f"cannot be read ({reason})", _FORMAT)
+    problem = f"cannot be read ({reason})"
+    return SubsetListError(path, problem, "Check the path and its permissions")
 
 
 def read_subset_list(subset_list: os.PathLike[str] | str) -> list[str]:

@@ -16,6 +16,7 @@ from imagenet2012_subset.write.shard import (
     Duplicates,
     ShardWriter,
     remove_staged_shards,
+    what_is_left,
 )
 
 
@@ -102,6 +103,7 @@ def _not_written(splits: Sequence[SplitPlan], reason: str) -> WriteError:
     return WriteError(
         splits[0].template.data_dir,
         f"cannot be written by Beam ({reason})",
-        "Check the runner's log, and that all workers reach manual_dir and data_dir "
-        "under these paths; nothing of this build is left",
+        "Check the runner's log, and that every worker can reach manual_dir and "
+        "data_dir under the same paths as this machine; "
+        + what_is_left(splits[0].template.data_dir),
     )

@@ -80,7 +80,8 @@ def write_splits(
       ArchiveError: if an image is not the one that was planned.
     """
     workers = workers_within_open_files(workers)
-    ensure_space(splits, workers)
+    num_threads = 2 * workers
+    ensure_space(splits, num_threads)
     stop = threading.Event()
     turns = threading.Semaphore(workers)
     moving_bar = threading.Lock()
@@ -106,7 +107,7 @@ def write_splits(
             of_split = functools.partial(on_image, duplicates)
             for shard in split.shards:
                 tasks.append(functools.partial(writer.write, shard, of_split, turns))
-        run_together(tasks, 2 * workers, stop)
+        run_together(tasks, num_threads, stop)
     for duplicates in every_split:
         duplicates.finish()
 
@@ -116,9 +117,10 @@ def run_together(
 ) -> None:
     """Runs all tasks in threads.
 
-    When a task fails or the user interrupts, `stop` is set, waiting tasks are
-    cancelled, and the error is raised once the running ones have ended. Threads, unlike
-    processes, need no `if __name__ == "__main__"` and work in a notebook.
+    `stop` is set at the end, also when a task fails or the user interrupts. Waiting
+    tasks are then cancelled, and the error is raised once the running ones have ended.
+    Threads, unlike processes, need no `if __name__ == "__main__"` and work in a
+    notebook.
     """
     pool = concurrent.futures.ThreadPoolExecutor(num_threads)
     try:
@@ -130,10 +132,10 @@ def run_together(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def ensure_space(splits: Sequence[SplitPlan], workers: int = 1) -> None:
+def ensure_space(splits: Sequence[SplitPlan], at_a_time: int = 1) -> None:
     """Raises a `WriteError` unless the disk has space for all shards.
 
-    For a bucket, it needs space for the shards that are written at a time.
+    For a bucket, the temporary directory needs space for the largest `at_a_time`.
     """
     sizes = [
         int(shard.record_sizes.sum()) + FRAME_BYTES * len(shard.entries)
@@ -144,7 +146,7 @@ def ensure_space(splits: Sequence[SplitPlan], workers: int = 1) -> None:
     remedy = _OTHER_DATA_DIR
     if not is_local(folder):
         folder = epath.Path(tempfile.gettempdir())
-        sizes = sorted(sizes)[-workers:]
+        sizes = sorted(sizes)[-at_a_time:]
         remedy = _OTHER_TMPDIR
     needed = sum(sizes) + _OTHER_FILES_BYTES
     _ensure_free(folder, needed, "the dataset takes", remedy)

@@ -104,7 +104,7 @@ def prepare(
         logging.info("Reusing dataset %s", final)
         return False
     ensure_folder(final.parent)
-    _ensure_writable(file_format)
+    _ensure_format_available(file_format)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         with locked(final) as is_locked:
@@ -135,19 +135,21 @@ def is_prepared(
         return False
 
 
-def ensure_data_dir(data_dir: epath.PathLike) -> None:
+def ensure_supported_data_dir(data_dir: epath.PathLike) -> None:
     """Raises a `WriteError` if TensorFlow could not read a dataset there."""
     scheme = os.fspath(data_dir).partition("://")[0]
     if not is_local(data_dir) and scheme != "gs":
+        how_to_copy = ""
+        if scheme == "s3":
+            how_to_copy = f" (aws s3 sync DATA_DIR {os.fspath(data_dir)})"
         raise WriteError(
             data_dir,
             f"is not supported as data_dir: TensorFlow cannot read {scheme}://",
-            "Build in a local data_dir, then copy it"
-            + (f" (aws s3 sync DATA_DIR {os.fspath(data_dir)})" * (scheme == "s3")),
+            f"Build in a local data_dir, then copy it{how_to_copy}",
         )
 
 
-def _ensure_writable(file_format: FileFormat) -> None:
+def _ensure_format_available(file_format: FileFormat) -> None:
     """Raises a `WriteError` if the package that writes a format is missing."""
     if not (module := _MODULES.get(file_format)):
         return
@@ -208,8 +210,8 @@ def _build_and_place(
         sync_folder(built)
         if not found and put_in_place(staging, final, replace=overwrite):
             return
-        # The dataset gets this format too. Without locks, another build may also have
-        # been faster.
+        # Either the existing dataset gets this format too, or, without locks, another
+        # build finished first.
         found = open_dataset(final)
         ensure_same(Provenance.of(open_dataset(built)), Provenance.of(found), final)
         if file_format not in found.formats:
@@ -277,18 +279,20 @@ def _prepare_in_bucket(
     if is_dataset(final):
         if overwrite:
             raise WriteError(
-                final, "exists, and is not replaced in a bucket", overwriting(final)
+                final,
+                "exists, and datasets in a bucket are never overwritten",
+                overwriting(final),
             )
         dataset = _open_requested(final, file_format, ensure_requested)
         if file_format not in dataset.formats:
             raise WriteError(
                 final,
-                f"exists as {dataset.default_format.value}, and no format is added to "
-                "a dataset in a bucket",
+                f"exists as {dataset.default_format.value}, and formats cannot be "
+                "added to a dataset in a bucket",
                 f"Use file_format={dataset.default_format.value!r} or another data_dir",
             )
         return False
-    _ensure_writable(file_format)
+    _ensure_format_available(file_format)
     with tempfile.TemporaryDirectory(prefix="imagenet2012_subset.") as staging:
         built = build(epath.Path(staging), {})
         for path in sorted(built.iterdir(), key=lambda path: path.name == INFO_FILE):
@@ -304,8 +308,8 @@ def _is_mount_point(folder: epath.Path) -> bool:
     if not folder.is_dir() or os.path.islink(folder):
         return False
     try:
-        # A directory cannot be moved into itself, so that this changes nothing. Out of
-        # a mount point the error is a different one, also within one file system.
+        # A directory cannot be renamed into itself, so this always fails and changes
+        # nothing. For a mount point the error differs, also within one file system.
         os.rename(folder, folder / "mounted")
     except OSError as error:
         return error.errno in (errno.EXDEV, errno.EBUSY)

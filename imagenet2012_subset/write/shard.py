@@ -176,15 +176,19 @@ def upload(file: epath.Path, target: epath.Path) -> None:
 
 def unwritable(path: epath.PathLike, reason: str) -> WriteError:
     """Returns the error for a path that cannot be written."""
-    if is_local(path):
-        left = "nothing of this build is left"
-    else:
-        left = "shards that were uploaded stay, and the next build replaces them"
     return WriteError(
         path,
         f"cannot be written ({reason})",
-        f"Check that the disk has space and that data_dir is writable; {left}",
+        "Check that the disk has space and that data_dir is writable; "
+        + what_is_left(path),
     )
+
+
+def what_is_left(path: epath.PathLike) -> str:
+    """Returns what remains of a failed build, for messages."""
+    if is_local(path):
+        return "nothing of this build is left"
+    return "shards that were uploaded stay, and the next build replaces them"
 
 
 @contextlib.contextmanager
@@ -211,8 +215,7 @@ def _not_planned(
     ]
     return WriteError(
         path,
-        f"was planned to hold {described[0]}, but _generate_examples gave "
-        f"{described[1]}",
+        f"should contain {described[0]}, but _generate_examples yielded {described[1]}",
         "A subclass that changes the examples must change the plan too",
     )
 

@@ -1,7 +1,7 @@
 """Replaces the dataset in its final place atomically, or leaves it unchanged.
 
-A build writes in a staging directory beside the final place. A dataset that is whole
-and synced is moved on by renaming, which is atomic:
+A build writes in a staging directory beside the final place. A complete and synced
+dataset is moved by renaming, which is atomic:
 
     final place          staging directory
     -----------          -----------------
@@ -36,7 +36,6 @@ from etils import epath
 
 from imagenet2012_subset.errors import WriteError
 from imagenet2012_subset.storage.files import NO_ADVICE, NO_SYNC, warn_unsupported
-from imagenet2012_subset.storage.paths import is_local
 from imagenet2012_subset.tfds_internals import INCOMPLETE_PREFIX
 
 _REPLACED = "replaced"
@@ -80,7 +79,7 @@ def locked(final: epath.Path) -> Iterator[bool]:
             with contextlib.suppress(OSError):
                 holder = path.read_text(errors="replace")
             who = holder or "another process"
-            logging.warning("Waiting for %s, which builds %s", who, final)
+            logging.warning("Waiting for %s, which is building %s", who, final)
             lock.acquire()
     except RuntimeError as error:  # It would wait for itself.
         raise WriteError(
@@ -215,7 +214,11 @@ def _remove(staging: epath.Path) -> bool:
         with contextlib.suppress(FileNotFoundError):
             staging.rmtree()
     except OSError as error:
-        logging.warning("%s can be deleted, but still exists (%s)", staging, error)
+        logging.warning(
+            "The staging directory %s could not be deleted (%s). Delete it yourself",
+            staging,
+            error,
+        )
         return False
     return True
 
@@ -225,8 +228,8 @@ def sync_file(path: epath.Path) -> None:
 
     After a power failure, a file that was not synced may be empty, and TFDS notices an
     empty shard only when it reaches the end of the split. Dropping the pages is also
-    faster: in a virtual machine, the first use of each page is slow. Does nothing for
-    remote storage. If the file system does not support a call, warns once.
+    faster: in a virtual machine, the first use of each page is slow. If the file system
+    does not support a call, warns once.
 
     Args:
       path: a closed file.
@@ -234,8 +237,6 @@ def sync_file(path: epath.Path) -> None:
     Raises:
       OSError: if the disk fails or is full.
     """
-    if not is_local(path):
-        return
     descriptor = os.open(path, os.O_RDWR)  # Windows cannot sync a read-only file.
     try:
         try:
@@ -257,8 +258,6 @@ def sync_folder(folder: epath.Path) -> None:
     Raises:
       OSError: as `sync_file`.
     """
-    if not is_local(folder):
-        return
     for path in folder.iterdir():
         sync_file(path)
     sync_names(folder)
@@ -271,7 +270,7 @@ def sync_names(folder: epath.Path) -> None:
       OSError: if the disk fails or is full. File systems that cannot sync folders, such
         as Windows shares, report it with different errors, which are ignored.
     """
-    if not is_local(folder) or not hasattr(os, "O_DIRECTORY"):
+    if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

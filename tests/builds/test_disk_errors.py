@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from imagenet2012_subset import WriteError
-from imagenet2012_subset.write.staging import sync_file, sync_folder
+from imagenet2012_subset.write.staging import sync_file
 from tests.builds.conftest import run_program
 from tests.shared import archives, faults, limits, permissions
 from tests.shared.final_place import contents, names_in
@@ -200,10 +200,3 @@ def test_a_platform_without_advice_syncs_too(monkeypatch, tmp_path):
     with mock.patch.object(os, "fsync") as fsync:
         sync_file(epath.Path(tmp_path / "shard"))
     assert fsync.call_count == 1
-
-
-def test_remote_storage_needs_no_sync(monkeypatch):
-    monkeypatch.delattr(os, "open")
-    monkeypatch.delattr(os, "fsync")
-    sync_file(epath.Path("gs://bucket/shard"))
-    sync_folder(epath.Path("gs://bucket/folder"))

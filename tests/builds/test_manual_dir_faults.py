@@ -24,12 +24,13 @@ def test_manual_dir_itself(rule, tmp_path, fault, capsys):
     folder = tmp_path / "nowhere"
     if fault == "empty":
         folder.mkdir()
-        words = ["is empty"]
+        words = ["is empty", "Pass the directory that contains ImageNet"]
     elif fault == "a file":
         folder.touch()
         words = ["is a file, not a directory"]
     else:
-        words = ["does not exist", "image-net.org", VALIDATION.file_name]
+        words = ["does not exist", "DownloadConfig(manual_dir=...)", "--manual_dir"]
+        words += ["image-net.org", VALIDATION.file_name]
     error = rule.refuses(str(folder), *words, manual_dir=folder)
     assert isinstance(error, ManualDirError)
     if fault != "empty":

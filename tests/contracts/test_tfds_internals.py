@@ -44,6 +44,11 @@ def test_functions_take_the_parameters_that_we_pass(function, parameters):
     assert list(inspect.signature(function).parameters) == parameters.split()
 
 
+def test_builder_has_the_attributes_that_ours_sets(tmp_path):
+    attributes = vars(imagenet.Builder(data_dir=tmp_path))
+    assert {"_data_dir", "_data_dir_root", "_original_state"} <= attributes.keys()
+
+
 def test_size_writes_bytes_as_tfds_does():
     assert str(tfds_internals.Size(2**30)) == "1.00 GiB"
 

@@ -130,6 +130,17 @@ def test_image_with_another_suffix(small_data, check, tmp_path, training, valida
     assert "49,996 of 50,000 images (ILSVRC2012_val_00000002.JPEG" in of_validation
 
 
+def test_fewer_validation_images(small_data, check):
+    number = len(small_data.validation)
+    (finding,) = check(small_data.manual_dir, "--validation_images", number).findings[
+        VALIDATION.file_name
+    ]
+    assert finding["ok"]
+    assert f"images 1 to {number}, each once" in finding["message"]
+    wrong = check(small_data.manual_dir, "--validation_images", number - 1).wrong
+    assert "outside 1 to" in wrong[VALIDATION.file_name][0]
+
+
 def test_given_list(small_data, check, tmp_path):
     given = tmp_path / "given.txt"
     given.write_text("n01440764_7.JPEG\n")
@@ -138,6 +149,7 @@ def test_given_list(small_data, check, tmp_path):
     given.write_text("n01440764_7.JPEG\nn01440764_8.JPEG\n")
     (message,) = check(*arguments).wrong["subset_list"]
     assert "1 of 2 images (n01440764_8.JPEG)" in message
+    assert message.endswith("reports what a directory contains")
 
 
 @pytest.fixture

@@ -2,8 +2,10 @@
 
 import contextlib
 import hashlib
+import io
 import pathlib
 import tempfile
+import urllib.request
 from collections.abc import Sequence
 from unittest import mock
 
@@ -13,7 +15,12 @@ from hypothesis import given, settings, strategies as st
 
 from imagenet2012_subset import SubsetConfig, SubsetListError
 from imagenet2012_subset.imagenet import names
-from imagenet2012_subset.subset.subset_list import fetch_subset_list, read_subset_list
+from imagenet2012_subset.subset import subset_list
+from imagenet2012_subset.subset.subset_list import (
+    download_list,
+    fetch_subset_list,
+    read_subset_list,
+)
 from imagenet2012_subset.tfds_internals import UrlInfo
 
 stems = st.lists(
@@ -168,6 +175,32 @@ def test_a_list_of_another_length_than_the_config_requires_is_an_error(tmp_path)
                 fetch_subset_list(config, None, {})
         else:
             assert fetch_subset_list(config, None, {}) == ["n01440764_1.JPEG"]
+
+
+def test_without_internet_the_error_names_the_place_for_the_list(tmp_path, monkeypatch):
+    no_internet = mock.Mock(side_effect=OSError("no internet"))
+    monkeypatch.setattr(subset_list, "download", no_internet)
+    manager = tfds.download.DownloadManager(
+        download_dir=tmp_path / "downloads", manual_dir=tmp_path / "manual"
+    )
+    url = "https://host/list.txt"
+    config = SubsetConfig(name="a", subset_list=url)
+    with pytest.raises(SubsetListError, match="no internet") as raised:
+        fetch_subset_list(config, manager, {url: UrlInfo(1, "0" * 64, "1percent.txt")})
+    assert raised.value.remedy.endswith(
+        f"put the list in {tmp_path}/manual/1percent.txt"
+    )
+    with pytest.raises(SubsetListError, match="no internet") as raised:
+        fetch_subset_list(config, manager, {})
+    assert "manual" not in raised.value.remedy
+
+
+def test_a_list_on_an_ftp_server(monkeypatch):
+    """`requests`, which downloads the others, does not support FTP."""
+    served = mock.Mock(return_value=io.BytesIO(b"n01440764_1.JPEG"))
+    monkeypatch.setattr(urllib.request, "urlopen", served)
+    assert download_list("ftp://host/list.txt") == b"n01440764_1.JPEG"
+    assert served.call_args.args == ("ftp://host/list.txt",)
 
 
 @pytest.mark.parametrize("manual_dir", ["none", "empty"])
