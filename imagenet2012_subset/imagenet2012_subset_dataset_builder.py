@@ -24,7 +24,7 @@ from imagenet2012_subset.prepared.dataset import (
     PreparedDataset,
     is_dataset,
     open_dataset,
-    show,
+    update_info,
 )
 from imagenet2012_subset.prepared.provenance import ensure_requested, metadata_of
 from imagenet2012_subset.registration import register
@@ -126,7 +126,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
         # TFDS pickles this state.
         self._original_state.update(workers=workers, file_format=file_format)
         self._file_format = FileFormat.from_value(file_format or self.info.file_format)
-        show(self.info, self.data_path, self._file_format)
+        update_info(self.info, self.data_path, self._file_format)
 
     def _info(self) -> tfds.core.DatasetInfo:
         info = self.dataset_info_from_configs(
@@ -214,7 +214,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
                 images = stage_splits(
                     images,
                     self.data_dir_root / _SCRATCH,
-                    holds_dataset=is_local(self._final_path),
+                    on_dataset_disk=is_local(self._final_path),
                 )
             plans = [
                 self._plan(split, selected, download_config)
@@ -327,7 +327,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
             build,
             overwrite=mode.overwrite_dataset,
         )
-        show(self.info, self.data_path, self._file_format)
+        update_info(self.info, self.data_path, self._file_format)
         if built:
             if default := self.get_default_builder_config():
                 save_default_config_name(
@@ -413,9 +413,9 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type:
 
     def _update_dataset_info(self) -> None:
         """Updates the description and citation of the existing dataset."""
-        show(self.info, self.data_path, None)
+        update_info(self.info, self.data_path, None)
         super()._update_dataset_info()
-        show(self.info, self.data_path, self._file_format)
+        update_info(self.info, self.data_path, self._file_format)
 
     def _build_data_dir(self, given_data_dir: str | None) -> tuple[str, str]:
         """Checks the existing dataset before TFDS reads it."""

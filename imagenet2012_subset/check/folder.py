@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ from imagenet2012_subset.errors import (
 from imagenet2012_subset.imagenet import names
 from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION, Original
 from imagenet2012_subset.imagenet2012_subset_dataset_builder import Builder
-from imagenet2012_subset.prepared.dataset import DATASET, INFO_FILE
+from imagenet2012_subset.prepared.dataset import DATASET, INFO_FILE, VERSION
 from imagenet2012_subset.sources.discovery import Choice, choose_source
 from imagenet2012_subset.sources.index_cache import index_folder_in
 from imagenet2012_subset.sources.source import Source, decoded
@@ -35,7 +34,6 @@ _WHAT_TO_GIVE = (
     "Pass a manual directory, a dataset (the directory with dataset_info.json) or a "
     "data_dir"
 )
-_VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 # Where the directory of a config, of a dataset, and a `data_dir` contain versions.
 _VERSIONS = ("*.*.*", "*/*.*.*", f"{DATASET}/*/*.*.*")
 
@@ -121,7 +119,7 @@ def _datasets_in(folder: epath.Path) -> list[epath.Path]:
         path
         for pattern in _VERSIONS
         for path in folder.glob(pattern)
-        if _VERSION.fullmatch(path.name) and _has_shards(path)
+        if VERSION.fullmatch(path.name) and _has_shards(path)
     )
 
 

@@ -30,7 +30,7 @@ INFO_FILE = "dataset_info.json"
 LABELS_FILE = "label.labels.txt"
 METADATA_FILE = "metadata.json"
 
-_VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
+VERSION = re.compile(r"\d+\.\d+\.\d+", re.ASCII)
 # TFRecord frames each record with its length (8 bytes) and two checksums.
 FRAME_BYTES = 16
 # The blocks of an ArrayRecord file; the writer fills the last one.
@@ -83,7 +83,7 @@ class PreparedDataset:
         Raises:
           WriteError: if TFDS cannot open the dataset.
         """
-        with reading(self.folder):
+        with _explained_errors(self.folder):
             builder = tfds.builder_from_directory(self.folder)
             builder.info.set_file_format(
                 file_format or self.default_format,
@@ -165,7 +165,7 @@ def open_dataset(folder: epath.Path) -> PreparedDataset:
         if folder.exists() or os.path.lexists(folder):
             problem = f"exists but is not a TFDS dataset: it has no {INFO_FILE}"
         raise WriteError(folder, problem, "Move it away or delete it, then build again")
-    with reading(path):
+    with _explained_errors(path):
         info = json_format.Parse(path.read_text(), dataset_info_pb2.DatasetInfo())
         default = FileFormat(info.file_format or FileFormat.TFRECORD)
         others = [FileFormat(other) for other in info.alternative_file_formats]
@@ -177,11 +177,11 @@ def open_dataset(folder: epath.Path) -> PreparedDataset:
         )
     # TFDS would not load it from this directory.
     name = os.path.basename(absolute(folder))
-    if _VERSION.fullmatch(name) and name != info.version:
+    if VERSION.fullmatch(name) and name != info.version:
         raise damaged(path, f"version {info.version} in the directory of {name}")
     labels = folder / LABELS_FILE
     if labels.exists():
-        with reading(labels):
+        with _explained_errors(labels):
             wnids = labels.read_text().split()
         if wnids != list(names.wnids()):
             problem = f"{len(wnids):,} lines that are not the 1,000 wnids in order"
@@ -191,7 +191,7 @@ def open_dataset(folder: epath.Path) -> PreparedDataset:
     return PreparedDataset(folder, info, formats, dict(splits), metadata)
 
 
-def show(
+def update_info(
     info: tfds.core.DatasetInfo, folder: epath.Path, file_format: FileFormat | None
 ) -> None:
     """Makes a builder's info describe the dataset that it prepares or has prepared.
@@ -242,7 +242,7 @@ def length_and_time(path: epath.Path) -> tuple[int, float]:
 
 
 @contextlib.contextmanager
-def reading(path: epath.Path) -> Iterator[None]:
+def _explained_errors(path: epath.Path) -> Iterator[None]:
     """Converts errors of reading a dataset's file to errors with a remedy.
 
     Args:
@@ -295,7 +295,7 @@ def _unreadable(path: epath.Path, error: Exception) -> WriteError:
 def _read_metadata(path: epath.Path) -> Mapping[str, Any]:
     if not path.exists():
         return {}
-    with reading(path):
+    with _explained_errors(path):
         metadata = json.loads(path.read_text())
     return metadata if isinstance(metadata, dict) else {}
 

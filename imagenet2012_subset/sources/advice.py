@@ -30,7 +30,6 @@ from imagenet2012_subset.tar.headers import (
     read_member,
 )
 
-_TASK_3_SYNSETS = 120
 # A block of bzip2 decompresses as a whole: it has up to 900 kB.
 _COMPRESSED_BYTES = 1 << 20
 _QUOTED = 60
@@ -170,7 +169,8 @@ def describe_file(path: str, original: Original, target: str) -> Advice | None:
         with open_files(find_files([path])) as files:
             size = files.size(0)
             advice = why_not_tar(files, original, target)
-            kind = None if advice else _kind(_first_names(files, _TASK_3_SYNSETS + 1))
+            enough = names.NUM_TASK_3_SYNSETS + 1
+            kind = None if advice else _kind(_first_names(files, enough))
     except DatasetError:
         return None
     is_other_file = size and advice
@@ -220,7 +220,7 @@ def _kind(members: list[bytes]) -> str | None:
         for name in last_parts
         if name.endswith(".tar") and names.is_wnid(name.removesuffix(".tar"))
     }
-    if len(synsets) == len(last_parts) == _TASK_3_SYNSETS:
+    if len(synsets) == len(last_parts) == names.NUM_TASK_3_SYNSETS:
         return _TASK_3
     if synsets:
         return TRAINING.file_name

@@ -33,6 +33,7 @@ from imagenet2012_subset.sources.synset_tars import SYNSET_TAR, SynsetTars
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from imagenet2012_subset.storage.open import exists
 from imagenet2012_subset.storage.paths import (
+    NOT_THERE,
     cannot_list,
     dangling_link,
     entries_of,
@@ -86,7 +87,6 @@ _GLANCE_BELOW = 256
 _FOLDERS_GLANCED_AT = 8
 _MAX_NEAR = 100
 _SHOWN = 5
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 Form = Callable[[epath.Path, Original, "epath.Path | None"], Iterable[Found]]
 
@@ -301,7 +301,7 @@ def _extracted(
                 continue
             seen |= real
             is_named = os.path.join(folder, "") not in paths
-            yield from _extracted_in(folders, original, index_folder, is_named)
+            yield from _extracted_in(folders, original, index_folder, is_named=is_named)
         except ManualDirError as error:
             yield Found("", False, functools.partial(_raise, error))
 
@@ -331,7 +331,7 @@ def _is_folder(path: str) -> bool:
     try:
         return status(path).what == "a directory"
     except OSError as error:
-        if error.errno in _NOT_THERE and not os.path.islink(path):
+        if error.errno in NOT_THERE and not os.path.islink(path):
             return False
         reason = error.strerror or str(error)
         raise ManualDirError(
@@ -345,9 +345,13 @@ def _extracted_in(
     folders: Sequence[str],
     original: Original,
     index_folder: epath.Path | None,
+    *,
     is_named: bool,
 ) -> Iterator[Found]:
-    """Yields the forms of a split in folders."""
+    """Yields the forms of a split in folders.
+
+    Folders that are named after the split are a form even if they contain no images.
+    """
     glances = [_glance(folder, original) for folder in folders]
     found = []
     num_tars = sum(glance.num_tars for glance in glances)
@@ -441,7 +445,7 @@ def _check_folder(manual_dir: epath.Path) -> None:
     except OSError as error:
         if target := dangling_link(manual_dir):
             problem = f"is a broken link to {target}"
-        elif error.errno in _NOT_THERE:
+        elif error.errno in NOT_THERE:
             problem = "does not exist"
         else:
             problem = f"cannot be looked up ({error.strerror or error})"
@@ -510,7 +514,8 @@ def _clues(
 def _advice_of_folder(folder: epath.Path, original: Original) -> Advice | None:
     """Returns how to use a folder of images that has an unexpected name."""
     with contextlib.suppress(DatasetError):
-        for found in _extracted_in([os.fspath(folder)], original, None, False):
+        folders = [os.fspath(folder)]
+        for found in _extracted_in(folders, original, None, is_named=False):
             name = _folder_groups(original)[0][0]
             return Advice(f"has {found.what}", f"Rename {folder} to {name}/")
     return _advice_as_manual_dir(folder, original)

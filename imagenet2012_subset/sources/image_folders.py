@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from imagenet2012_subset.imagenet.names import TRAINING, Original
 from imagenet2012_subset.sources.source import Entries, Entry, Listing, Source
 from imagenet2012_subset.storage.files import Files, FileTable, Range, read_in_order
 from imagenet2012_subset.storage.paths import (
+    NOT_THERE,
     Folder,
     Status,
     cannot_list,
@@ -30,7 +30,6 @@ from imagenet2012_subset.storage.paths import (
 
 _MAX_OTHERS = 5
 _EXTRACT = "Extract it again from the original archive"
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 # This many images of any kind have nearly the average size of all.
 _ENOUGH_FOR_AN_AVERAGE = 1000
@@ -171,7 +170,7 @@ class ImageFolders(Source):
         for (name, _), path, result in zip(
             candidates, paths, statuses(paths), strict=True
         ):
-            if not isinstance(result, OSError) or result.errno not in _NOT_THERE:
+            if not isinstance(result, OSError) or result.errno not in NOT_THERE:
                 status = with_content(path, result, "an image", _EXTRACT)
                 found.append((name, path, status))
         return found

@@ -27,7 +27,7 @@ PREFETCH_THREADS = 16
 # While one image is written, the disk fetches this many of the next ones.
 _AHEAD = 16
 
-_MAX_OPEN = 512
+_MAX_OPEN_PER_READER = 512
 _TOO_MANY_OPEN = (errno.EMFILE, errno.ENFILE)
 _SECONDS_TO_WAIT_FOR_A_DESCRIPTOR = 5.0
 _OPEN_AT_START = 32  # Assumed where the system does not list open files.
@@ -255,14 +255,14 @@ class ReadsAhead:
         self._pool = pool
         self._started: dict[Range, concurrent.futures.Future[bytes]] = {}
 
-    def start(self, extent: Range) -> None:
+    def start(self, one: Range) -> None:
         """Starts to read a range."""
-        self._started[extent] = self._pool.submit(self._read, *extent)
+        self._started[one] = self._pool.submit(self._read, *one)
 
-    def result(self, extent: Range) -> bytes:
+    def result(self, one: Range) -> bytes:
         """Returns the bytes of a range, prefetched or not."""
-        started = self._started.pop(extent, None)
-        return started.result() if started else self._read(*extent)
+        started = self._started.pop(one, None)
+        return started.result() if started else self._read(*one)
 
     def close(self) -> None:
         """Cancels the ranges that were prefetched but not read."""
@@ -276,10 +276,10 @@ def read_in_order(files: Files, ranges: Sequence[Range]) -> Iterator[bytes]:
     Raises:
       ArchiveError: as `Files.read`.
     """
-    for extent in ranges[: files.ahead]:
-        files.prefetch(*extent)
-    for number, extent in enumerate(ranges):
-        yield files.read(*extent)
+    for one in ranges[: files.ahead]:
+        files.prefetch(*one)
+    for number, one in enumerate(ranges):
+        yield files.read(*one)
         if number + files.ahead < len(ranges):
             files.prefetch(*ranges[number + files.ahead])
 
@@ -353,5 +353,6 @@ def warn_unsupported(
 
 def _most_open() -> int:
     """Returns how many files to keep open: a quarter of what the process may open."""
-    more = more_open_files()
-    return _MAX_OPEN if more is None else max(4, min(_MAX_OPEN, more // 4))
+    if (more := more_open_files()) is None:
+        return _MAX_OPEN_PER_READER
+    return max(4, min(_MAX_OPEN_PER_READER, more // 4))

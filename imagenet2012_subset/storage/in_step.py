@@ -10,11 +10,11 @@ from collections.abc import Callable, Generator
 from imagenet2012_subset.storage import files as files_module
 from imagenet2012_subset.storage.files import Files
 
-Extent = tuple[int, int, int]
-"""The file, offset and size of a `Range`, which takes longer to make."""
+Walk = Generator[tuple[int, int, int], bytes, None]
+"""A generator that is sent the bytes of each range that it yields.
 
-Walk = Generator[Extent, bytes, None]
-"""A generator that yields the next extent it needs, and is sent its bytes."""
+It yields the file, the offset and the size: a `Range` takes longer to make.
+"""
 
 OnProgress = Callable[[int], object]
 
@@ -73,7 +73,7 @@ class Walks:
     def _run_in_step(self) -> None:
         read, prefetch = self._files.read, self._files.prefetch
         next_report = time.monotonic() + _REPORT_SECONDS
-        walking: list[tuple[Walk, Extent]] = []
+        walking: list[tuple[Walk, tuple[int, int, int]]] = []
         while True:
             while len(walking) < self._in_step and self._waiting:
                 walk = self._waiting.pop()

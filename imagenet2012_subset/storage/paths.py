@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
+import errno
 import itertools
 import os
 import shutil
@@ -16,6 +17,9 @@ from typing import TypeVar
 from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError, DatasetError, ManualDirError
+
+# What looking up a path raises if nothing is there.
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

@@ -13,8 +13,6 @@ from imagenet2012_subset.imagenet.names import TRAINING, VALIDATION
 from imagenet2012_subset.sources.images import Images
 from imagenet2012_subset.sources.source import Entries, Source, decoded
 
-_TASK_3_SYNSETS = 120
-
 
 def select_training(
     source: Source, listed: Sequence[str], *, ignore_duplicates: bool = False
@@ -111,7 +109,7 @@ def _what_it_is(source: Source) -> str:
         if 0 < num_synsets < len(names.wnids()):
             task_3 = (
                 ", as the archive of task 3, dogs, does"
-                if num_synsets == _TASK_3_SYNSETS
+                if num_synsets == names.NUM_TASK_3_SYNSETS
                 else ""
             )
             return f". It contains {num_synsets:,} of 1,000 synsets{task_3}"

@@ -153,14 +153,14 @@ def ensure_space(splits: Sequence[SplitPlan], at_a_time: int = 1) -> None:
 
 
 def stage_splits(
-    splits: Mapping[str, Images], directory: epath.Path, *, holds_dataset: bool
+    splits: Mapping[str, Images], directory: epath.Path, *, on_dataset_disk: bool
 ) -> dict[str, Images]:
     """Returns the same images, which can be read at random; see `Source.stage`.
 
     Args:
       splits: the images of each split.
       directory: where sources may copy images.
-      holds_dataset: whether the dataset is written to the same disk.
+      on_dataset_disk: whether this is the disk that the dataset is written to.
 
     Raises:
       WriteError: if the disk has too little space for all copies and the dataset,
@@ -168,7 +168,7 @@ def stage_splits(
     """
     images = splits.values()
     needed = sum(one.source.num_bytes_to_stage(one.entries) for one in images)
-    if needed and holds_dataset:
+    if needed and on_dataset_disk:
         needed += sum(int(one.entries.sizes.sum()) for one in images)
         what = "a copy of the images and the dataset take about"
         _ensure_free(directory, needed, what, _OTHER_DATA_DIR)

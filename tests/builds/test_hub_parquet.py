@@ -353,10 +353,10 @@ def test_short_space_on_the_disk_of_copies(small_data, hub, tmp_path, leave_free
     needed = source.num_bytes_to_stage(entries)
     leave_free(int(0.9 * needed))
     with pytest.raises(WriteError, match="but a copy of the images takes") as caught:
-        stage_splits(images, epath.Path(tmp_path), holds_dataset=False)
+        stage_splits(images, epath.Path(tmp_path), on_dataset_disk=False)
     assert "set TMPDIR" in caught.value.remedy
     leave_free(int(1.6 * needed))
-    staged = stage_splits(images, epath.Path(tmp_path), holds_dataset=False)
+    staged = stage_splits(images, epath.Path(tmp_path), on_dataset_disk=False)
     assert [image.name for image in staged["train"]] == [e.name for e in entries]
 
 

@@ -92,7 +92,7 @@ def test_ranges_are_prefetched_before_they_are_read(tmp_path, monkeypatch):
 
 
 def test_a_bounded_number_of_files_stays_open(tmp_path, monkeypatch):
-    monkeypatch.setattr(files_module, "_MAX_OPEN", 20)
+    monkeypatch.setattr(files_module, "_MAX_OPEN_PER_READER", 20)
     files = _files(tmp_path, CONTENTS)
     for file in range(300):
         assert files.read(file, 0, 9) == CONTENTS[file][:9]
@@ -227,7 +227,7 @@ def test_a_file_system_without_advice_is_reported_once(one, monkeypatch, caplog)
 
 def test_threads_read_at_the_same_time(tmp_path, monkeypatch):
     # Files are opened and closed all the time, while others read from them.
-    monkeypatch.setattr(files_module, "_MAX_OPEN", 4)
+    monkeypatch.setattr(files_module, "_MAX_OPEN_PER_READER", 4)
     files = _files(tmp_path, CONTENTS[:30])
     barrier = threading.Barrier(8)
 
