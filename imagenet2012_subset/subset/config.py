@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 
 from imagenet2012_subset.imagenet.names import NUM_VALIDATION_IMAGES
 
-_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][\w.\-]*")
 
 
 @dataclasses.dataclass(eq=False)

@@ -131,10 +131,10 @@ def test_damaged_infos(build, final):
     first = build()
     (final / "dataset_info.json").write_text("{")
     for options in ({}, {"download_mode": _OVERWRITE}):
-        with pytest.raises(WriteError, match=r"dataset_info.json: cannot be read"):
+        with pytest.raises(WriteError, match=r"dataset_info.json: is damaged"):
             build(**options)
     # A builder that was created before the damage can overwrite the dataset.
-    with pytest.raises(WriteError, match=r"dataset_info.json: cannot be read"):
+    with pytest.raises(WriteError, match=r"dataset_info.json: is damaged"):
         first.download_and_prepare()
     build(first, download_mode=_OVERWRITE)
     assert len(read_split(first, "train")) == 6

@@ -51,7 +51,7 @@ def test_a_url_without_a_list(rule, web, small_data, fault, problem):
     assert isinstance(error, SubsetListError)
     if fault != "web page":
         assert error.path == url
-        assert "put the file into manual_dir" in error.remedy
+        assert "pass a local path as subset_list" in error.remedy
 
 
 @pytest.fixture

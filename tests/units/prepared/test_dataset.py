@@ -135,7 +135,7 @@ def test_a_shard_of_a_user_without_a_name(dataset_in, monkeypatch):
 def test_a_damaged_info(dataset_in, damage):
     path = dataset_in() / "dataset_info.json"
     path.write_bytes(damage)
-    with pytest.raises(WriteError, match="cannot be read, it is damaged") as raised:
+    with pytest.raises(WriteError, match="is damaged and cannot be read") as raised:
         open_dataset(path.parent)
     assert raised.value.path == str(path)
     assert f"move {path.parent} away" in raised.value.remedy
@@ -199,7 +199,7 @@ def test_a_dataset_may_have_no_metadata(dataset_in):
     (folder / "metadata.json").unlink()
     assert open_dataset(folder).metadata == {}
     (folder / "metadata.json").write_text('{"a": ')
-    with pytest.raises(WriteError, match="it is damaged"):
+    with pytest.raises(WriteError, match="is damaged"):
         open_dataset(folder)
 
 

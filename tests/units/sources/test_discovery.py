@@ -221,7 +221,7 @@ def test_manual_dir_is_the_training_folder(manual_dir):
     assert find_source(manual_dir / "train", TRAINING).path == manual_dir / "train"
     error = _error(manual_dir / "train", VALIDATION)
     assert f"the directory above, {manual_dir}, has images in" in error.problem
-    assert error.remedy == f"Give {manual_dir} as manual_dir"
+    assert error.remedy == f"Pass {manual_dir} as manual_dir"
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_manual_dir_is_the_training_folder(manual_dir):
     [
         ("my images", "Rename {}/my images to train/"),
         ("ILSVRC2012_img_train (1)", "Rename {}/ILSVRC2012_img_train (1) to train/"),
-        ("mine/train", "Give {}/mine as manual_dir"),
+        ("mine/train", "Pass {}/mine as manual_dir"),
     ],
 )
 def test_images_in_a_folder_of_another_name(manual_dir, folder, remedy):

@@ -21,7 +21,7 @@ def test_a_name_that_is_valid_for_a_folder_is_accepted(name):
     ],
 )
 def test_any_other_name_is_an_error_that_shows_it(name):
-    with pytest.raises(ValueError, match="name becomes a folder") as caught:
+    with pytest.raises(ValueError, match="name becomes a directory") as caught:
         SubsetConfig(name=name, subset_list="list.txt")
     assert repr(name) in str(caught.value)
 

@@ -59,7 +59,7 @@ def test_waiting_is_logged_once_with_the_process_that_builds(final, holder):
     ):
         assert is_locked
     who = f"process {holder.pid} on {socket.gethostname()}"
-    assert lines == [f"Waiting for {who}, which builds {final}"]
+    assert lines == [f"Waiting for {who}, which is building {final}"]
 
 
 def test_a_killed_process_leaves_no_lock(final, holder, caplog):

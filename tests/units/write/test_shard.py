@@ -111,7 +111,8 @@ def test_a_record_of_another_length_than_planned_is_an_error(shards):
     sizes = shards[0].record_sizes + 1
     shard = dataclasses.replace(shards[0], record_sizes=sizes)
     name = shard.entries[0].name
-    both = f"to hold {name} in a record of {sizes[0]:,} bytes, but .* gave {name} in a"
+    planned = f"should contain {name} in a record of {sizes[0]:,} bytes"
+    both = f"{planned}, but .* yielded {name} in a"
     with pytest.raises(WriteError, match=both):
         new_writer().write(shard)
 
