@@ -89,22 +89,28 @@ def check_folder(
             decode=decode,
         )
         if dataset == folder:
-            return checked
-        report.include(checked, str(dataset.relative_to(folder)))
+            report = checked
+        else:
+            report.include(checked, str(dataset.relative_to(folder)))
     originals = [folder / original.file_name for original in (TRAINING, VALIDATION)]
-    if datasets and not any(path.exists() for path in originals):
-        return report
-    archives = _check_manual_dir(
-        folder,
-        listed,
-        index_folder=_index_folder(folder, data_dir),
-        num_validation=validation_images or VALIDATION.num_images,
-        sha256=sha256,
-        decode=decode,
-    )
-    if not datasets:
-        return archives
-    report.include(archives, "manual_dir")
+    has_archives = any(path.exists() for path in originals)
+    if not datasets or (has_archives and folder not in datasets):
+        images = _check_manual_dir(
+            folder,
+            listed,
+            index_folder=_index_folder(folder, data_dir),
+            num_validation=validation_images or VALIDATION.num_images,
+            sha256=sha256,
+            decode=decode,
+        )
+        if datasets:
+            report.include(images, "manual_dir")
+        else:
+            report = images
+    elif sha256:
+        report.remarks.append("--sha256 has no effect on a prepared dataset")
+    if manual_dir and not datasets:
+        report.remarks.append("--manual_dir has no effect on a manual directory")
     return report
 
 

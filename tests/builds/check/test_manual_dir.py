@@ -141,6 +141,17 @@ def test_fewer_validation_images(small_data, check):
     assert "outside 1 to" in wrong[VALIDATION.file_name][0]
 
 
+def test_options_without_effect(small_data, dataset, check):
+    folder = small_data.manual_dir
+    remark = "--sha256 has no effect on a prepared dataset"
+    assert check(dataset, "--sha256").remarks == [remark]
+    assert check(dataset.parents[2], "--sha256").remarks == [remark]
+    remark = "--manual_dir has no effect on a manual directory"
+    assert check(folder, "--manual_dir", folder).remarks == [remark]
+    assert not check(dataset, "--manual_dir", folder).remarks
+    assert not check(folder, "--sha256").remarks
+
+
 def test_given_list(small_data, check, tmp_path):
     given = tmp_path / "given.txt"
     given.write_text("n01440764_7.JPEG\n")
