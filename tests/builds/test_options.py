@@ -10,6 +10,7 @@ import imagenet2012_subset
 from imagenet2012_subset.tfds_internals import ExampleWriter
 from tests.conftest import read_split
 from tests.shared import archives, tfds_builder
+from tests.shared.prepared import change_json
 
 
 def _names(builder, split):
@@ -113,3 +114,11 @@ def test_modes_that_keep_an_existing_dataset(build, small_data, final, mode):
         (small_data.manual_dir / "ILSVRC2012_img_train.tar").unlink()
     build(download_mode=mode)
     assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_the_description_of_an_existing_dataset_is_updated(build, final):
+    info_file = final / "dataset_info.json"
+    description = build().info.description
+    change_json(info_file, description="An old description.")
+    build(download_mode=tfds.GenerateMode.UPDATE_DATASET_INFO)
+    assert json.loads(info_file.read_text())["description"] == description
