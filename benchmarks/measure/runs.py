@@ -97,8 +97,10 @@ def build_twice(
     for _ in range(2):
         shutil.rmtree(data_dir / "imagenet2012_subset", ignore_errors=True)
         go_cold(archives)
-        places = {"manual_dir": manual_dir, "checkout": checkout}
-        runs.append(build("ours", config, archives, data_dir, **places))
+        run = build(
+            "ours", config, archives, data_dir, manual_dir=manual_dir, checkout=checkout
+        )
+        runs.append(run)
     return runs[0], runs[1]
 
 

@@ -18,7 +18,7 @@ from etils import epath
 
 from imagenet2012_subset.errors import ArchiveError, DatasetError, ManualDirError
 
-# What looking up a path raises if nothing is there.
+# What looking up a path raises if it does not exist.
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR)
 
 _Item = TypeVar("_Item")

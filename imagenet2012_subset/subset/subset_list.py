@@ -50,8 +50,7 @@ def download_list(url: str) -> bytes:
     """
     if url.startswith("ftp://"):
         with urllib.request.urlopen(url, timeout=_TIMEOUTS[1]) as file:
-            content: bytes = file.read()
-            return content
+            return bytes(file.read())
     uncompressed = {"Accept-Encoding": "identity"}  # As Content-Length counts.
     with requests.get(url, timeout=_TIMEOUTS, headers=uncompressed) as response:
         response.raise_for_status()

@@ -19,7 +19,7 @@ def at_call(number: int, happens: Callable[[], object]) -> Iterator[Callable[[],
       happens: what happens then; it may raise, or end the process.
 
     Yields:
-      A function that returns whether there were so many calls.
+      A function that returns whether that call was made.
     """
     calls: list[str] = []
 
@@ -43,8 +43,8 @@ def each_call(run: Callable[[int], bool], *, at_least: int) -> None:
     """Runs something once for each of its calls.
 
     Args:
-      run: runs it, with something happening at a call; returns whether there were so
-        many calls.
+      run: runs it, with something happening at a call; returns whether that call was
+        made.
       at_least: how many calls there must be, so that the test tests something.
     """
     number = 1

@@ -232,8 +232,13 @@ image_names = st.builds(
 folders = st.sampled_from(["", "./", "train/n01440764/", "ünï/", "folder/" * 30])
 foreign_names = st.sampled_from(
     [
-        *["README", ".DS_Store", "._n01440764.tar", "._n01440764_1.JPEG"],
-        *["x_n01440764_1.JPEG", "n01440764_1.JPEG\n", "n01440764_1.JPEG.txt"],
+        "README",
+        ".DS_Store",
+        "._n01440764.tar",
+        "._n01440764_1.JPEG",
+        "x_n01440764_1.JPEG",
+        "n01440764_1.JPEG\n",
+        "n01440764_1.JPEG.txt",
         "n01440764_1.jpeg",
     ]
 )

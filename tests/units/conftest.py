@@ -1,10 +1,9 @@
-"""Fixtures of several folders."""
+"""Runs tests on both kinds of platforms: with `posix_fadvise`, and with threads."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from imagenet2012_subset.imagenet import jpeg
 from imagenet2012_subset.storage import files
 
 
@@ -15,16 +14,4 @@ def platform(request: pytest.FixtureRequest) -> Iterator[None]:
         pytest.skip("this platform has no posix_fadvise")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "HAS_ADVICE", request.param)
-        yield
-
-
-@pytest.fixture(scope="module")
-def convert_in_this_process() -> Iterator[None]:
-    """Saves the start of a child process, which takes seconds, for each image."""
-
-    def convert(images):
-        jpeg._converted.update(zip(images, jpeg._results(images), strict=True))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jpeg, "convert", convert)
         yield

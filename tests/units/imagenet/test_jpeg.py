@@ -11,7 +11,7 @@ from PIL import Image
 from imagenet2012_subset.imagenet import jpeg
 from tests.shared import archives
 
-pytestmark = pytest.mark.usefixtures("convert_in_this_process")
+pytestmark = pytest.mark.usefixtures("converted_here")
 NAME = "n01440764_1.JPEG"
 CMYK = sorted(jpeg.CMYK_IMAGES)
 (PNG,) = jpeg.PNG_IMAGES

@@ -250,7 +250,7 @@ def test_the_length_follows_from_name_label_and_size(serializer, name, label, si
 @pytest.mark.parametrize("edge", EDGES[1:])
 @pytest.mark.parametrize("label", [0, 127, 128, 999])
 def test_the_length_is_right_on_both_sides_of_each_step(serializer, edge, label):
-    # The levels around the image add a few bytes each, so some step lies below.
+    # The levels around the image add a few bytes each, so the step is a bit below.
     for size in range(max(0, edge - 60), edge + 2, 1 if edge < 2**20 else 7):
         record = serializer.serialize(_example("n01440764_1.JPEG", label, bytes(size)))
         assert record_size("n01440764_1.JPEG", label, size) == len(record), size

@@ -15,7 +15,7 @@ from imagenet2012_subset.sources.images import Image, Images
 from imagenet2012_subset.sources.tar_archive import TarArchive
 from tests.shared import archives
 
-pytestmark = pytest.mark.usefixtures("convert_in_this_process")
+pytestmark = pytest.mark.usefixtures("converted_here")
 _PIXELS = PilImage.frombytes("RGB", (40, 30), os.urandom(3600))
 CMYK, PNG = "n02447366_23489.JPEG", "n02105855_2933.JPEG"
 STORED = {
